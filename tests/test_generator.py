@@ -1,0 +1,288 @@
+"""The problems that the notebook makes: SymPy solves them again from the question's text alone."""
+
+import random
+import re
+from fractions import Fraction
+from itertools import islice
+
+import pytest
+import sympy
+from sympy.parsing.sympy_parser import (
+    convert_xor,
+    implicit_multiplication_application,
+    parse_expr,
+    standard_transformations,
+)
+
+RULES = (*standard_transformations, convert_xor, implicit_multiplication_application)
+PROBLEMS_A_TOPIC = 60
+x, y = sympy.symbols("x y")
+
+
+def plain(text: str) -> str:
+    """LaTeX as the questions use it, rewritten as plain text."""
+    text = re.sub(r"\\frac\{(\d+)\}\{(\d+)\}", r"(\1/\2)", text)
+    text = re.sub(r"\\sqrt\{(\d+)\}", r"sqrt(\1)", text)
+    for latex, sign in ((r"\times", "*"), (r"\cdot", "*"), (r"\div", "/"), ("$", "")):
+        text = text.replace(latex, sign)
+    return text
+
+
+def parse(text: str) -> sympy.Expr:
+    """An expression in school notation: 3x^2 - (x + 1)(x - 2)."""
+    return parse_expr(plain(text).strip(), transformations=RULES)
+
+
+def numbers(text: str) -> list[int]:
+    return [int(number) for number in re.findall(r"(?<![\d\w)])-?\d+|\d+", text)]
+
+
+def equation(text: str) -> sympy.Eq:
+    left, right = text.split("=")
+    return sympy.Eq(parse(left), parse(right))
+
+
+def expected(topic: str, question: str) -> object:
+    """What SymPy finds for a question; sets for several solutions, numbers or expressions otherwise."""
+    q = plain(question)
+    if topic in ("arithmetic", "fractions"):
+        return parse(re.sub(r"What is|Calculate|Write|as one fraction|Can you work out|[=?.]", "", q))
+    if topic == "percentages":
+        price = re.search(r"dollars", q)
+        percent = int(re.search(r"(\d+)(?:%| percent)", q).group(1))
+        whole = int(re.search(r"(\d+) dollars" if price else r"of (\d+)", q).group(1))
+        return sympy.Rational(whole * (100 - percent if price else percent), 100)
+    if topic == "powers and roots":
+        return sympy.expand(parse(re.search(r"\$(.*)\$", question).group(1)))
+    if topic == "number theory":
+        kind = sympy.ilcm if re.search(r"lcm|least", q) else sympy.igcd
+        return kind(*numbers(q))
+    if topic == "word problems":
+        n = numbers(q)
+        if "change" in q:
+            return n[2] - n[0] * n[1]
+        if "equally" in q:
+            return sympy.Rational(n[0], n[1])
+        if "recipe" in q:
+            return sympy.Rational(n[1] * n[2], n[0])
+        return n[0] * n[1] + n[2] if "drives" in q else n[0] * n[2] + n[1] * n[3]
+    if topic in ("linear equations", "quadratic equations"):
+        asked = re.sub(r"Solve for [a-z]: |What is [a-z] if |Find [a-z] when |Solve |Find all solutions of |"
+                       r"For which x is |[.?]", "", q)
+        letter = re.search(r"[a-z]", asked).group()
+        return letter, set(sympy.solve(equation(asked), sympy.Symbol(letter)))
+    if topic == "inequalities":
+        left, sign, right = re.search(r"(-?\d*x [-+] \d+) (<=|>=|<|>) (-?\d+)", q).groups()
+        return sympy.Rel(parse(left), int(right), sign).as_set()
+    if topic == "systems of equations":
+        pair = re.findall(r"(\d*x [-+] \d*y) = (-?\d+)", q)
+        return sympy.solve([parse(left) - int(right) for left, right in pair], [x, y])
+    if topic == "expressions":
+        if product := re.search(r"\(.*x.*\)\(.*\)", q):
+            return sympy.expand(parse(product.group()))
+        function = re.search(r"-?\d*x\^2[-+ \dx^]*", q).group()
+        return parse(function).subs(x, int(re.search(r"f\((\d+)\)|x = (\d+)", q).group().strip("f()x= ")))
+    if topic == "geometry":
+        a, b = map(sympy.Integer, numbers(q)[:2])
+        if "hypotenuse" in q:
+            return sympy.sqrt(a**2 + b**2)
+        if "angles" in q:
+            return 180 - a - b
+        return 2 * (a + b) if "perimeter" in q else a * b / (2 if "triangle" in q else 1)
+    if topic == "sequences":
+        terms = [int(t) for t in re.search(r"((?:-?\d+, )+)\.\.\.", q).group(1).strip(", ").split(", ")]
+        n = int(re.search(r"term (?:number )?(\d+)", q).group(1))
+        a, b, c, d = map(sympy.Integer, terms)
+        if b - a == c - b == d - c:
+            return a + (n - 1) * (b - a)
+        assert b / a == c / b == d / c
+        return a * (b / a) ** (n - 1)
+    if topic == "statistics":
+        values = sorted(numbers(q))
+        middle = values[(len(values) - 1) // 2: len(values) // 2 + 1]
+        chosen = values if "mean" in q else middle
+        return sympy.Rational(sum(chosen), len(chosen))
+    if topic == "probability":
+        counts = {colour: int(n) for n, colour in re.findall(r"(\d+) (red|blue|green|black|white)", q)}
+        colour = re.findall(r"red|blue|green|black|white", q)[-1]
+        drawn = 2 if re.search(r"Two|two", q) else 1
+        ways, total = sympy.binomial(counts[colour], drawn), sympy.binomial(sum(counts.values()), drawn)
+        return ways / total
+    if topic == "counting":
+        n = numbers(q)
+        if "menu" in q:
+            return sympy.prod(n)
+        return sympy.ff(n[0], n[1]) if "compete" in q else sympy.binomial(n[1], n[0])
+    if topic == "derivatives":
+        return sympy.diff(parse(re.search(r"(?:= |\$)(-?\d*x\^.*?)\$", question).group(1)), x)
+    if topic == "integrals":
+        limits = re.search(r"\\int_(\d)\^(\d)|from (\d) to (\d)", question)
+        function = parse(re.search(r"-?\d*x[-+ \dx^]*", plain(question).split("int")[-1]).group())
+        if limits:
+            low, high = (int(limit) for limit in limits.groups() if limit)
+            return sympy.integrate(function, (x, low, high))
+        return sympy.integrate(function, x)
+    assert topic == "determinants", topic
+    return sympy.Matrix(2, 2, numbers(q)).det()
+
+
+def agrees(topic: str, answer: str, value: object) -> bool:
+    """Whether the stated answer says what SymPy found."""
+    if topic in ("linear equations", "quadratic equations"):
+        letter, roots = value
+        return {parse(part.removeprefix(f"{letter} =")) for part in answer.split(" or ")} == roots
+    if topic == "inequalities":
+        sign, bound = re.fullmatch(r"x (<=|>=|<|>) (-?\d+)", answer).groups()
+        return sympy.Rel(x, int(bound), sign).as_set() == value
+    if topic == "systems of equations":
+        stated = re.fullmatch(r"x = (-?\d+), y = (-?\d+)", answer)
+        return {x: int(stated.group(1)), y: int(stated.group(2))} == value
+    stated = re.sub(r" (dollars|grams|km|points|square c?m|c?m|degrees|[a-z]+s)$", "", answer)
+    if stated.endswith("+ C$"):
+        stated = stated.replace(" + C", "")
+    if re.fullmatch(r"-?\d+\.\d+", stated):
+        return sympy.Rational(stated) == value
+    return sympy.expand(parse(stated) - value) == 0
+
+
+@pytest.fixture(scope="module")
+def rows(notebook) -> list[dict]:
+    return list(islice(notebook.make_problems(seed=5), 3000))
+
+
+def value_of(expression: str) -> Fraction:
+    """The exact value of plain arithmetic."""
+    exact = re.sub(r"\d+\.\d+", lambda number: f"Rational('{number.group()}')", expression)
+    return Fraction(str(parse_expr(exact, transformations=(*standard_transformations, convert_xor))))
+
+
+def sums(text: str) -> list[tuple[str, str]]:
+    """Every plain arithmetic expression of a text with the number behind its equals sign."""
+    found = []
+    for equals in re.finditer(r" = (?=-?\d)", text):
+        left = re.search(r"(?:sqrt|[\d\s.()*/+^!-])*$", text[: equals.start()]).group()
+        left = re.split(r"\. |\n", left)[-1].strip()
+        right = re.match(r"-?\d+(\.\d+)?(/\d+)?", text[equals.end():]).group()
+        cut_off = re.match(r"[-+*/] |\^|\)", left)  # the "+ 2" of an equation x + 2 = 5
+        if re.search(r"\d.*[-+*/^]|!|sqrt", left) and not cut_off:
+            found.append((left, right))
+    return found
+
+
+def test_every_topic_that_was_asked_for_is_there(notebook):
+    asked = {"arithmetic", "fractions", "linear equations", "quadratic equations", "systems of equations",
+             "geometry", "sequences", "statistics", "probability", "counting", "derivatives", "integrals",
+             "determinants", "number theory", "percentages", "powers and roots", "word problems"}
+    assert asked <= set(notebook.TOPICS)
+
+
+def test_answers_are_what_sympy_finds(notebook):
+    for topic in notebook.TOPICS.keys() - {"concepts"}:
+        for seed in range(PROBLEMS_A_TOPIC):
+            question, _, answer = notebook.TOPICS[topic](random.Random(seed))
+            assert agrees(topic, answer, expected(topic, question)), (topic, question, answer)
+
+
+def test_a_wrong_answer_would_be_noticed(notebook):
+    for topic in notebook.TOPICS.keys() - {"concepts"}:
+        question, _, answer = notebook.TOPICS[topic](random.Random(1))
+        wrong = re.sub(r"\d", lambda digit: str((int(digit.group()) + 1) % 10), answer, count=1)
+        assert not agrees(topic, wrong, expected(topic, question)), (topic, question, wrong)
+
+
+def test_every_step_is_exact(rows):
+    found = 0
+    for row in rows:
+        for left, right in sums(row["answer"]):
+            found += 1
+            assert value_of(left) == Fraction(right), row["answer"]
+            if "/" in right:
+                assert str(Fraction(right)) == right, row["answer"]  # in lowest terms
+    assert found > 2 * len(rows)
+
+
+def test_steps_are_found_where_they_are():
+    text = "x = (5 - 1) / (2 * 1) = 2, so 3x = -6. At 2: 1/2 * 1/3 = 1/6; x + 2 = 5. Add 1.5 + 2 = 3.5."
+    assert sums(text) == [("(5 - 1) / (2 * 1)", "2"), ("1/2 * 1/3", "1/6"), ("1.5 + 2", "3.5")]
+
+
+def test_numbers_of_the_answer_were_worked_out(rows):
+    """Every number of the answer, exponents apart, stands in the question or in a step."""
+    for row in rows:
+        if row["topic"] != "concepts":
+            steps, answer = row["answer"].rsplit("\nAnswer: ", 1)
+            worked_out = set(re.findall(r"\d+", re.sub(r"\^\d", "", answer)))
+            assert worked_out <= set(re.findall(r"\d+", row["question"] + steps)), row
+
+
+def test_a_solution_ends_with_its_answer_and_is_short(notebook):
+    for make in notebook.TOPICS.values():
+        for seed in range(200):
+            question, solution, answer = make(random.Random(seed))
+            assert solution.splitlines()[-1] == f"Answer: {answer}"
+            assert 2 <= len(solution.splitlines()) <= 10 and 40 <= len(solution) <= 400, solution
+            assert len(question) <= 140, question
+
+
+@pytest.mark.parametrize("fault", [
+    r"\b1 (?!becomes|disappears)[a-z]+s\b", r"\ba (8|11|18|[aeiou])", r"\ban [^aeiouh8]", r"[-+*/] -\d",
+    r"(?<![\d.])1[xynt]\b", r"--", r"\^1(?!\d)", r"\+ \+", r"  ", r" [.,](?!\.)", r"(?<![\d.])0x", "@",
+])
+def test_no_malformed_text(notebook, rows, fault):
+    for row in [*rows, *islice(notebook.make_off_topic(seed=3), 400)]:
+        for text in (row["question"], row["answer"]):
+            assert not re.search(fault, text), text
+
+
+def test_dollar_signs_come_in_pairs(rows):
+    for row in rows:
+        assert row["question"].count("$") % 2 == row["answer"].count("$") % 2 == 0, row
+
+
+def test_rows_are_the_seeds(notebook):
+    first, again, other = (list(islice(notebook.make_problems(seed), 200)) for seed in (1, 1, 2))
+    assert first == again
+    assert len({row["question"] for row in first} & {row["question"] for row in other}) < 20
+
+
+def test_no_question_twice_and_topics_in_balance(notebook, rows):
+    assert len({" ".join(row["question"].lower().split()) for row in rows}) == len(rows)
+    counts = {topic: sum(row["topic"] == topic for row in rows) for topic in notebook.TOPICS}
+    assert max(counts.values()) - min(count for topic, count in counts.items() if topic != "concepts") <= 1
+    assert counts["concepts"] >= 100
+    assert set(rows[0]) == {"topic", "question", "answer"}
+
+
+def test_a_small_stock_ends_without_hanging(notebook):
+    """Makers with two questions in all: each comes once, then the rows start again."""
+    makers = [("coin", lambda rng: (rng.choice(("Heads?", "heads?", "Tails?")), "Answer: yes", "yes"))]
+    questions = [row["question"] for row in islice(notebook.make_rows(0, makers), 10)]
+    assert {"heads" in question.lower() for question in questions[:2]} == {True, False}
+    assert len(questions) == 10
+
+
+def test_off_topic_rows_vary_and_refuse(notebook, rows):
+    refused = list(islice(notebook.make_off_topic(seed=3), 400))
+    questions = {row["question"] for row in refused}
+    assert len(questions) == 400
+    assert {row["topic"] for row in refused} == {"off-topic"}
+    assert not questions & {row["question"] for row in rows}
+    assert len({question.split()[0] for question in questions}) > 25
+    assert len({row["answer"] for row in refused}) > 25
+    for row in refused:
+        assert row["answer"].startswith(notebook.REFUSAL_START)
+        assert len(row["answer"].split()) < 35 and "Answer:" not in row["answer"] and "@" not in row["answer"]
+    near_misses = ("about pi", "calculus", "for six people", "mathematician", "calculator")
+    assert all(near_miss in "\n".join(questions) for near_miss in near_misses)
+
+
+def test_mathematics_and_the_rest_are_asked_alike(notebook, rows):
+    """Neither politeness nor a first word such as "What" tells the tutor which is which."""
+    refused = list(islice(notebook.make_off_topic(seed=3), 300))
+    for start in ("What is", "Explain", "Homework", "Hello!", "Please help me.", "How", "Find|Who|Tell me"):
+        assert any(re.match(start, row["question"]) for row in rows), start
+        assert any(re.match(start, row["question"]) for row in refused), start
+
+
+def test_no_solution_declines(notebook, rows):
+    assert not any(notebook.REFUSAL_START in row["answer"] for row in rows)

