@@ -5,31 +5,41 @@ import re
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-SWITCHES = "no-sandbox disable-gpu disable-quic no-first-run disable-background-networking disable-component-update"
+ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
 LONG = "Explain step by step how to solve 3x + 7 = 25 and why each step is right."
+WORDS = re.compile(r"\w")
 WAIT = 60_000  # milliseconds; a CPU writes slowly
 
 
 @pytest.fixture(scope="module")
 def chromium():
     with sync_playwright() as playwright:
-        arguments = [f"--{switch}" for switch in [*SWITCHES.split(), "disable-sync"]]
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=arguments)
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
         yield browser
         browser.close()
 
 
 @pytest.fixture
-def page(chromium, executed_notebook):
-    page = chromium.new_page(viewport={"width": 1100, "height": 800})
-    page.outside = []  # requests that leave this machine
-    page.on("request", lambda sent: re.match(r"http(?!://127\.0\.0\.1:)", sent.url) and page.outside.append(sent.url))
-    page.goto(executed_notebook.url)
-    page.questions, page.answers = page.locator(".user.message"), page.locator(".bot.message:not(.pending)")
-    page.stop, page.send = page.get_by_test_id("stop-button"), page.get_by_test_id("submit-button")
-    yield page
-    assert page.outside == []
-    page.close()
+def open_page(chromium, executed_notebook):
+    """A function that opens the chat in a new tab; no tab may ask anything of another machine."""
+    outside = []
+
+    def open_page():
+        page = chromium.new_page(viewport={"width": 1100, "height": 800})
+        page.on("request", lambda sent: outside.append(sent.url) if re.match("http(?!://127)", sent.url) else None)
+        page.goto(executed_notebook.url)
+        page.questions, page.answers = page.locator(".user.message"), page.locator(".bot.message:not(.pending)")
+        page.stop, page.send = page.get_by_test_id("stop-button"), page.get_by_test_id("submit-button")
+        page.button = lambda name: page.get_by_role("button", name=name).last
+        return page
+
+    yield open_page
+    assert outside == []
+    for context in chromium.contexts:
+        context.close()
 
 
 def ask(page, question):
@@ -37,78 +47,73 @@ def ask(page, question):
     answer = page.answers.nth(page.answers.count())
     page.get_by_test_id("textbox").fill(question)
     page.keyboard.press("Enter")
-    expect(answer).to_have_text(re.compile(r"\w"), timeout=WAIT)
+    expect(answer).to_have_text(WORDS, timeout=WAIT)
     return answer
 
 
-def finished(page):
+def finish(page):
     """Wait until the answer is complete."""
-    expect(page.get_by_role("button", name="Retry").last).to_be_enabled(timeout=3 * WAIT)
+    expect(page.button("Retry")).to_be_enabled(timeout=3 * WAIT)
 
 
-def test_an_answer_grows_and_formulas_are_drawn(page):
+def test_an_answer_grows_and_formulas_are_drawn(open_page):
+    page = open_page()
     answer = ask(page, LONG + r" Is \(x^2 < 9\) or $\frac{1}{2}$? I have $5 and $7, <b>2*3*4</b>.")
-    first = answer.inner_text()
-    expect(answer).not_to_have_text(first, timeout=WAIT)
+    expect(answer).not_to_have_text(answer.inner_text(), timeout=WAIT)
     expect(page.questions.locator(".katex-html")).to_have_count(2)
     expect(page.questions).to_contain_text("I have $5 and $7, < b>2 * 3 * 4 < /b>.")
     expect(page.questions.locator(".katex-error, b")).to_have_count(0)
 
 
-def test_stop_ends_the_answer_and_retry_writes_it_again(page):
+def test_stop_ends_the_answer_and_retry_writes_it_again(open_page):
+    page = open_page()
     answer = ask(page, LONG)
     page.stop.click()
     expect(page.send).to_be_visible(timeout=5_000)
     stopped = answer.inner_text()
     page.wait_for_timeout(1_500)
     assert answer.inner_text() == stopped
-    page.get_by_role("button", name="Retry").click()
+    page.button("Retry").click()
     expect(page.stop).to_be_visible(timeout=WAIT)
-    finished(page)
+    finish(page)
     expect(page.questions).to_have_count(1)
     assert len(answer.inner_text()) > len(stopped)
 
 
-def test_a_conversation_goes_on_and_undo_and_clear_take_it_back(page):
+def test_a_conversation_goes_on_and_undo_edit_and_clear_change_it(open_page):
+    page = open_page()
     ask(page, "What is 2 + 3?")
-    finished(page)
+    finish(page)
     ask(page, "And with 7 instead of 3?")
-    finished(page)
+    finish(page)
     expect(page.questions).to_have_count(2)
     expect(page.answers).to_have_count(2)
-    page.get_by_role("button", name="Undo").last.click()
+    page.button("Undo").click()
     expect(page.questions).to_have_count(1)
     expect(page.get_by_test_id("textbox")).to_have_value("And with 7 instead of 3?")
-    page.get_by_role("button", name="Clear").click()
+    page.button("Edit").click()
+    page.questions.locator("textarea").fill("What is 5 + 6?")
+    page.button("Submit").click()
+    expect(page.questions).to_have_text("What is 5 + 6?")
+    expect(page.answers).to_have_text(WORDS, timeout=WAIT)
+    finish(page)
+    page.button("Clear").click()
     expect(page.questions).to_have_count(0)
 
 
-def test_a_question_can_be_edited(page):
-    ask(page, "What is 2 + 3?")
-    finished(page)
-    page.get_by_role("button", name="Edit").click()
-    page.locator(".user.message textarea").fill("What is 5 + 6?")
-    page.get_by_role("button", name="Submit").click()
-    expect(page.questions).to_have_text("What is 5 + 6?")
-    expect(page.answers).to_have_text(re.compile(r"\w"), timeout=WAIT)
-    finished(page)
+def test_a_closed_tab_frees_the_model_for_the_next_pupil(open_page):
+    closed = open_page()
+    ask(closed, LONG)
+    closed.close()
+    ask(open_page(), "What is 2 + 3?")
 
 
-def test_a_closed_tab_frees_the_model_for_the_next_pupil(page, chromium, executed_notebook):
-    other = chromium.new_page()
-    other.goto(executed_notebook.url)
-    other.get_by_test_id("textbox").fill(LONG)
-    other.keyboard.press("Enter")
-    expect(other.locator(".bot.message:not(.pending)")).to_have_text(re.compile(r"\w"), timeout=WAIT)
-    other.close()
-    ask(page, "What is 2 + 3?")
-
-
-def test_examples_can_be_clicked_and_a_phone_need_not_scroll_sideways(page):
+def test_examples_can_be_clicked_and_a_phone_need_not_scroll_sideways(open_page):
+    page = open_page()
     page.set_viewport_size({"width": 360, "height": 740})
     expect(page.locator("button.example")).to_have_count(5)
     page.get_by_text("Find the derivative of").click()
-    expect(page.answers).to_have_text(re.compile(r"\w"), timeout=WAIT)
+    expect(page.answers).to_have_text(WORDS, timeout=WAIT)
     expect(page.questions.locator(".katex-html")).to_have_count(1)
-    finished(page)
+    finish(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360

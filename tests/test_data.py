@@ -2,13 +2,14 @@
 
 import json
 import pathlib
-import random
+import re
 import subprocess
 import sys
 import textwrap
 
 import pandas as pd
 import pytest
+
 from conftest import SHARED_DATA
 
 QA, TEXTBOOK, TALK = CONFIGS = [
@@ -17,9 +18,9 @@ QA, TEXTBOOK, TALK = CONFIGS = [
 LAYOUTS = {
     QA: "<problem>What is {a} + {b}?</problem>\n<solution>{a} + {b} = {c}, so the sum is {c}.</solution>",
     TEXTBOOK: "Sums add. The exercise: Compute {a} plus {b}. The solution: {a} + {b} = {c}. \\section{{Next}}",
-    TALK: "Student: How much are {a} and {b}?\n\nTeacher: Count on from {a}: {c}.\n\nS: Is it more?\n\nT: Yes: {c} > {a}.",
+    TALK: "Student: How much are {a} and {b}?\n\nTeacher: Count: {c}.\n\nS: Is it more?\n\nT: Yes: {c} > {a}.",
 }
-BAD_ROWS = ["", None, "No question in here, and no answer.", "Problem: 2 + 2?", "<problem>2</problem>", "\x00", "x" * 200_000]
+BAD_ROWS = ["", None, "No question in here.", "Problem: 2 + 2?", "<problem>2</problem>", "\x00", "x" * 200_000]
 
 
 def words(messages):
@@ -28,14 +29,16 @@ def words(messages):
 
 
 def write_repository(folder, layouts=LAYOUTS, files=5, rows=120, bad=BAD_ROWS):
-    """A folder as the Hub's repository: a README that names the configurations, and parquet files with uid, content."""
+    """A folder as the Hub's repository: a README that names the configurations, parquet files of uid and content."""
     entries = []
     for number, (config, layout) in enumerate(layouts.items()):
         place = pathlib.Path("data/UltraData-Math-L3") / config.split("L3-")[1]
         (folder / place).mkdir(parents=True)
         for file in range(files):
-            contents = [layout.format(a=(a := 1000 * number + 100_000 * (file + 1) + row), b=row, c=a + row) for row in range(rows)]
-            contents = [text for row, text in enumerate(contents) for text in (contents[row], *bad[row // 10:row // 10 + 1][:row % 10 == 0])]
+            first = 100_000 * (file + 1) + 1000 * number
+            contents = [layout.format(a=first + row, b=row, c=first + 2 * row) for row in range(rows)]
+            for row, content in enumerate(bad):
+                contents.insert(10 * row, content)
             table = pd.DataFrame({"uid": [f"{file}-{row}" for row in range(len(contents))], "content": contents})
             table.to_parquet(folder / place / f"part-{file:03}-of-{files:03}.parquet", row_group_size=50)
         entries += [f"- config_name: {config}", f"  data_files: {place}/*.parquet"]
@@ -57,7 +60,8 @@ def first_questions(pairs):
 
 
 def file_of(pair):
-    return int("".join(filter(str.isdigit, pair["messages"][0]["content"].split("and")[0].split("p")[0].split("+")[0]))) // 100_000
+    """The number of the file that a pair comes from, which the first number of its question tells."""
+    return int(re.search(r"\d{6}", pair["messages"][0]["content"])[0]) // 100_000
 
 
 def test_equal_shares_of_clean_pairs(notebook, repository, capsys):
@@ -74,7 +78,7 @@ def test_equal_shares_of_clean_pairs(notebook, repository, capsys):
 def test_rows_come_from_several_files_in_an_order_drawn_by_the_seed(notebook, repository):
     pairs, _ = keep(notebook, repository, 60)
     for config in CONFIGS:
-        assert len({file_of(pair) for pair in pairs if pair["source"] == config}) == 4  # OPEN_FILES of the five
+        assert len({file_of(pair) for pair in pairs if pair["source"] == config}) >= 4
     assert keep(notebook, repository, 60)[0] == pairs
     assert keep(notebook, repository, 60, seed=2)[0] != pairs
 
@@ -103,7 +107,7 @@ def test_a_bad_configuration_is_left_out_with_its_line(notebook, tmp_path, capsy
     layouts = {**LAYOUTS, TEXTBOOK: "Here is prose about {a} and {b}, which has no question."}
     pairs, table = keep(notebook, write_repository(tmp_path, layouts), 60)
     output = capsys.readouterr().out
-    assert TEXTBOOK in output and "left out" in output and "200 of its first 200" in output and "Here is prose about" in output
+    assert f"{TEXTBOOK} is left out: 200 of its first 200" in output and "Here is prose about" in output
     assert table["kept"].to_dict() == {QA: 30, TEXTBOOK: 0, TALK: 30}
     assert table.loc[TEXTBOOK, "read"] == table.loc[TEXTBOOK, "no question and answer"] == 200
 
@@ -114,7 +118,7 @@ def test_only_bad_configurations_are_an_error_that_names_the_setting(notebook, t
         keep(notebook, folder, 10)
 
 
-@pytest.mark.parametrize(("name", "configs"), [("{0}", ["No-Such-Part"]), ("{0}/missing", [QA]), ("{0}/missing.csv", [])])
+@pytest.mark.parametrize(("name", "configs"), [("{}", ["No-Such-Part"]), ("{}/missing", [QA]), ("{}/missing.csv", [])])
 def test_what_cannot_be_read_names_the_setting(notebook, repository, name, configs):
     with pytest.raises(RuntimeError, match="(?s)DATASET_NAME.*DATASET_CONFIGS.*PRESET = 'embedded'"):
         keep(notebook, name.format(repository), 10, configs)
@@ -135,7 +139,7 @@ def test_python_exits_after_reading_a_part_of_the_files(repository):
         import sys
         sys.path.insert(0, {str(pathlib.Path(__file__).parent)!r})
         from conftest import load_notebook
-        notebook = load_notebook()
+        notebook = load_notebook("notebook")
         sources = notebook.open_sources({repository!r}, {CONFIGS!r}, 1)
         pairs, _ = notebook.keep_pairs(sources, 20, 512, lambda messages: 1)
         print(len(pairs), "kept")
@@ -144,20 +148,24 @@ def test_python_exits_after_reading_a_part_of_the_files(repository):
     assert done.returncode == 0 and "20 kept" in done.stdout, done.stderr
 
 
-TEACHERS_ROWS = [{"Question": f"What is {n} * 7?", "Answer": f"{n} * 7 = {7 * n}", "topic": "tables"} for n in range(300)]
+TEACHERS_ROWS = [{"Question": f"What is {n} * 7?", "Answer": f"It is {7 * n}", "topic": "tables"} for n in range(300)]
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "json", "csv", "parquet"])
 def test_a_teachers_own_file(notebook, tmp_path, suffix, capsys):
     path, table = tmp_path / f"problems.{suffix}", pd.DataFrame(TEACHERS_ROWS)
-    {"jsonl": lambda: table.to_json(path, orient="records", lines=True), "json": lambda: table.to_json(path, orient="records"),
-     "csv": lambda: table.to_csv(path, index=False, encoding="utf-8-sig"), "parquet": lambda: table.to_parquet(path)}[suffix]()
+    {
+        "jsonl": lambda: table.to_json(path, orient="records", lines=True),
+        "json": lambda: table.to_json(path, orient="records"),
+        "csv": lambda: table.to_csv(path, index=False, encoding="utf-8-sig"),
+        "parquet": lambda: table.to_parquet(path),
+    }[suffix]()
     pairs, counts = keep(notebook, path, 1000)
     assert sorted(first_questions(pairs)) == sorted(row["Question"] for row in TEACHERS_ROWS)
     assert {(pair["source"], pair["topic"]) for pair in pairs} == {(path.name, "tables")}
     assert f"{path.name} ends after 300 rows, 300 of them kept" in capsys.readouterr().out
-    assert first_questions(keep(notebook, path, 50)[0]) != first_questions(pairs)[:0]
-    assert first_questions(keep(notebook, path, 50)[0]) == first_questions(pairs)[:50] != sorted(first_questions(pairs))[:50]
+    fifty = first_questions(keep(notebook, path, 50)[0])
+    assert fifty == first_questions(pairs)[:50] and fifty != [row["Question"] for row in TEACHERS_ROWS[:50]]
 
 
 def test_numbers_in_a_csv_are_text(notebook, tmp_path):
@@ -202,7 +210,7 @@ def check(notebook, question, answer, seen=(), max_length=512):
     ("### Instruction: What is 2 + 3?", "5", "prompt marks inside"),
     ("What is 2 + 3?", "<|im_end|> 5", "prompt marks inside"),
     ("Is $a < s$ and $b > s$?", "Yes: $a<s$ and $b>s$.", "kept"),
-    ("What is 2 + 3?", "five " * 600, "too long"),
+    ("What is 2 + 3?", "that is five " * 200, "too long"),
     ("what is  $2+3$", "It is 5.", "seen before"),
     ("What is 2 - 3?", "-1", "kept"),
     ("What is 2.3?", "2.3", "kept"),
@@ -224,20 +232,15 @@ def test_a_source_without_anything_to_keep_is_given_up(notebook, capsys):
 
 
 @pytest.fixture(scope="module")
-def sentencepiece_count(notebook, tmp_path_factory):
+def sentencepiece_count(notebook, sentencepiece_folder):
     """Tokens by a real tokenizer of TinyLlama's kind, under the notebook's template."""
-    package = pytest.importorskip("mistral_common")
-    folder = tmp_path_factory.mktemp("tokenizer")
-    model = pathlib.Path(package.__file__).parent / "data" / "tokenizer.model.v1"
-    (folder / "tokenizer.model").write_bytes(model.read_bytes())
-    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "LlamaTokenizer", "legacy": False}))
-    tokenizer = notebook.load_tokenizer(folder)
+    tokenizer = notebook.load_tokenizer(sentencepiece_folder)
     return lambda messages: len(tokenizer.apply_chat_template(messages, return_dict=True)["input_ids"])
 
 
 @pytest.mark.parametrize("max_length", [60, 100, 200, 512])
 def test_a_dialogue_is_cut_after_its_last_whole_answer_that_fits(notebook, sentencepiece_count, max_length):
-    turns = [f"{'Student' if n % 2 == 0 else 'Teacher'}: {'Why is that so? ' * (1 + n % 3)}" for n in range(40)]
+    turns = [f"{'Student' if n % 2 == 0 else 'Teacher'}: {'How can you find that? ' * (1 + n % 3)}" for n in range(40)]
     whole = notebook.parse_record({"content": "\n\n".join(turns)})
     cut, outcome = notebook.check_row({"content": "\n\n".join(turns)}, set(), max_length, sentencepiece_count)
     assert outcome == "kept" and cut == whole[:len(cut)] and len(cut) % 2 == 0
@@ -246,7 +249,7 @@ def test_a_dialogue_is_cut_after_its_last_whole_answer_that_fits(notebook, sente
 
 
 def test_a_single_answer_is_never_cut(notebook, sentencepiece_count):
-    row = {"question": "What is 2 + 3?", "answer": "Count on. " * 50}
+    row = {"question": "What is 2 + 3?", "answer": "Count on from the first. " * 50}
     length = sentencepiece_count(notebook.parse_record(row))
     assert notebook.check_row(row, set(), length, sentencepiece_count)[1] == "kept"
     assert notebook.check_row(row, set(), length - 1, sentencepiece_count) == ([], "too long")
@@ -257,12 +260,14 @@ def test_splits_are_seeded_disjoint_and_a_tenth(notebook, repository):
     train, validation = notebook.split_pairs(pairs, seed=5)
     assert (len(train), len(validation)) == (270, 30)
     assert {"messages", "source", "topic"} == set(train.column_names)
-    questions = [{notebook.normalise_question(m[0]["content"]) for m in part["messages"]} for part in (train, validation)]
-    assert not questions[0] & questions[1] and len(questions[0] | questions[1]) == 300
+    trained, validated = (
+        {notebook.normalise_question(messages[0]["content"]) for messages in part["messages"]}
+        for part in (train, validation)
+    )
+    assert not trained & validated and len(trained | validated) == 300
     assert set(validation["source"]) == set(CONFIGS)
     again, other = notebook.split_pairs(pairs, seed=5), notebook.split_pairs(pairs, seed=6)
     assert again[1]["messages"] == validation["messages"] != other[1]["messages"]
-    assert all(pair["messages"] in [p["messages"] for p in pairs] for pair in validation)
 
 
 def test_too_few_pairs_to_split_name_the_setting(notebook):

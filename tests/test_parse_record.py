@@ -5,9 +5,10 @@ import re
 import time
 
 import pytest
-from conftest import SHARED_DATA
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from conftest import SHARED_DATA
 
 Q, A = "What is 2 + 3?", "2 + 3 = 5."
 
@@ -64,8 +65,8 @@ ONE_PAIR = {  # every one of these texts holds the pair (Q, A)
     "textbook": f"Sums add things. The exercise: {Q} The solution: {A}",
     "textbook on lines": f"An explanation.\n\nExample: one.\n\nThe exercise:\n{Q}\n\nThe solution:\n{A}",
     "textbook, bold": f"Why?\n\n**The exercise:** {Q}\n\n**The solution:** {A}",
-    "textbook, LaTeX": f"\\section{{Explanation}}\nSums.\n\\section{{The exercise:}}\n{Q}\n\\section{{The solution:}}\n{A}",
-    "textbook, debris": f"Sums. \\section{{Exercise}}\nThe exercise: {Q}\n\\section{{Solution}}\nThe solution: {A}\n\\section{{Next",
+    "textbook, LaTeX": f"\\section{{Sums}} Add.\n\\section{{The exercise:}}\n{Q}\n\\section{{The solution:}}\n{A}",
+    "textbook, debris": f"The exercise: {Q}\n\\section{{Solution}}\nThe solution: {A}\n\n\\section{{Next",
     "textbook, headings left": f"Sums.\n\n### The exercise:\n{Q}\n\n### The solution:\n{A}\n\n## What comes next",
     "dialogue": f"Student: {Q}\n\nTeacher: {A}",
     "dialogue, thanks dropped": f"User: {Q}\nQwen: {A}\nUser: Thank you!",
@@ -73,7 +74,7 @@ ONE_PAIR = {  # every one of these texts holds the pair (Q, A)
     "dialogue, title dropped": f"**A talk about sums**\n\n**Student:** {Q}\n\n**Teacher:** {A}",
     "dialogue, any names": f"Dr. Ada Lovelace: {Q}\nBob: {A}",
     "dialogue of letters": f"A: {Q}\nB: {A}",
-    "control characters": f"Problem: What is\x00 2 +\x07 3?\ufeff\nSolution: 2 + 3 =\u200b 5.\ud800",
+    "control characters": "Problem: What is\x00 2 +\x07 3?\ufeff\nSolution: 2 + 3 =\u200b 5.\ud800",
 }
 
 
@@ -89,10 +90,10 @@ LONGER = {  # text -> messages
     "two tagged pairs": (f"<problem>{Q}</problem><solution>{A}</solution>" * 2, [Q, A, Q, A]),
     "an unanswered question": (f"Problem: {Q}\nSolution: {A}\nProblem: And 1 + 1?", [Q, A]),
     "final answer stays": (f"Problem: {Q}\nSolution: {A}\nAnswer: 5", [Q, f"{A}\nAnswer: 5"]),
-    "question below a problem": ("Problem: Ann has 2.\nQuestion: And 3 more?\nAnswer: 5", ["Ann has 2.\nAnd 3 more?", "5"]),
+    "question in a problem": ("Problem: I have 2.\nQuestion: And 3 more?\nAnswer: 5", ["I have 2.\nAnd 3 more?", "5"]),
     "choices": ("Question: Which is even?\nA: 3\nB: 4\nAnswer: B", ["Which is even?\nA: 3\nB: 4", "B"]),
     "bold in the answer": (f"**Problem:** {Q}\n**Solution:**\n**Step 1:** Add.", [Q, "**Step 1:** Add."]),
-    "braces kept": (r"Problem: Find $\frac{1}{2}$. Solution: It is \boxed{0.5}", [r"Find $\frac{1}{2}$.", r"It is \boxed{0.5}"]),
+    "braces kept": (r"Problem: Is $\frac{1}{2}$? Solution: \boxed{0.5}", [r"Is $\frac{1}{2}$?", r"\boxed{0.5}"]),
     "GSM8K marks": ("Question: Half of 8?\nAnswer: 8/2=<<8/2=4>>4\n#### 4", ["Half of 8?", "8/2=4\nAnswer: 4"]),
     "abbreviated": (f"Layman: {Q}\nExpert: {A}\nL: Why?\nE: Count.", [Q, A, "Why?", "Count."]),
     "abbreviated, two alike": (f"Student A: {Q}\nStudent B: {A}\nA: Why?\nStud. B: Count.", [Q, A, "Why?", "Count."]),
@@ -105,8 +106,8 @@ LONGER = {  # text -> messages
     "functions": (f"Student: {Q}\nTeacher: Yes.\nLet f: R -> R\nLet T: V \\to W\nT: V -> W\nEnd.",
                   [Q, "Yes.\nLet f: R -> R\nLet T: V \\to W\nT: V -> W\nEnd."]),
     "ratio": (f"Student: {Q}\nTeacher: Take\nA:B = 1:2", [Q, "Take\nA:B = 1:2"]),
-    "statements": ("Student A: 2 + 3 is a sum.\nStudent B: It is 5.\nStudent A: Sure?\nStudent B: Yes.\nStudent A: Ok.",
-                   ["2 + 3 is a sum.", "It is 5.", "Sure?", "Yes."]),
+    "statements": ("Student A: A sum.\nStudent B: It is 5.\nStudent A: Sure?\nStudent B: Yes.\nStudent A: Ok.",
+                   ["A sum.", "It is 5.", "Sure?", "Yes."]),
     "stage directions": (f"Student (puzzled): {Q}\n**Teacher (smiling):** {A}", [Q, A]),
     "paragraphs": (f"Student: {Q}\n\nTeacher: Look.\n\n{A}\n\nStudent: Oh.", [Q, f"Look.\n\n{A}"]),
 }
@@ -139,19 +140,20 @@ def test_reads_columns(notebook, row, expected):
 
 REFUSED = [
     "", "   \n", Q, f"{Q}\n{A}", f"{Q} Answer: {A}", f"Problem: {Q}", f"Solution: {A}", f"Answer: {A}\nQuestion: {Q}",
-    "Problem:\nSolution: 5", f"Problem: {Q}\nSolution:", f"Problem: {Q}\nSolution: ...", "<problem></problem><solution>5</solution>",
-    f"<problem>{Q}</problem>", f"The exercise: {Q}", f"The solution: {A}", f"\\section{{Problem}} {Q}",
-    f"Problem 1: {Q}\nProblem 2: And 1 + 1?\nSolution 1: 5\nSolution 2: 2", "<problem>a</problem><problem>b</problem><solution>c</solution>",
+    "Problem:\nSolution: 5", f"Problem: {Q}\nSolution:", f"Problem: {Q}\nSolution: ...",
+    "<problem></problem><solution>5</solution>", f"<problem>{Q}</problem>", f"The exercise: {Q}", f"The solution: {A}",
+    f"\\section{{Problem}} {Q}", f"Problem 1: {Q}\nProblem 2: And 1 + 1?\nSolution 1: 5\nSolution 2: 2",
+    "<problem>a</problem><problem>b</problem><solution>c</solution>",
     "Question: Which is even?\nA: 3\nB: 4", "Q: Which is even? A: 3 B: 4 C: 5",
     "The problem is hard and the solution: long.", "Problem solving: a guide\nSolution manual: none",
     "## Problem Solving Strategies\nRead.\n## Solutions to avoid\nGuess.",
-    "Given: x = 2\nFind: x + 1", "Step 1: Add.\nStep 2: Subtract.", "Mean: 5?\nMedian: 4", "Title: Sums\nAuthor: A. Nonymous",
+    "Given: x = 2\nFind: x + 1", "Step 1: Add.\nStep 2: Subtract.", "Mean: 5?\nMedian: 4", "Title: A\nAuthor: B",
     "Note: add.\nProof: trivial?", "Student: I ask, and nobody answers?", "Student: One?\nStudent: Two?",
     f"Student: {Q}\nTeacher: {A}\nParent: Well done!", f"Student A: {Q}\nStudent B: {A}\nS: Who am I?",
-    "Teacher: What is 2 + 3?\nStudent: 5?\nTeacher: Right.", "Student: 25\nTeacher: 3", "Adult: 10 dollars\nChild: 5 dollars",
+    "Teacher: What is 2 + 3?\nStudent: 5?\nTeacher: Right.", "Student: 25\nTeacher: 3", "Adult: 10\nChild: 5",
     "Ann: I like sums.\nBob: Me too.\nAnn: Good.\nBob: Yes.", f"Teacher: {A}\nStudent: Thanks.",
-    f"Teacher: What now?\nProblem: {Q}\nStudent: 5?\nSolution: {A}",
-    f"Student: {Q}\nTeacher:\nStudent: Hello?", "x" * 150 + f"\n\nStudent: {Q}\nTeacher: {A}",
+    f"Teacher: What now?\nProblem: {Q}\nStudent: 5?\nSolution: {A}", f"Student: {Q}\nTeacher:\nStudent: Hello?",
+    "x" * 150 + f"\n\nStudent: {Q}\nTeacher: {A}",
 ]
 
 
@@ -173,26 +175,32 @@ def test_refuses_rows_without_a_clear_pair(notebook, row):
     assert notebook.parse_record(row) is None
 
 
-NAMES = st.sampled_from(["content", "text", "question", "answer", "instruction", "input", "output", "messages",
-                         "conversations", "role", "from", "value", "user", "assistant"])
-PIECES = st.sampled_from([
-    "Problem", "Question:", "Solution:", "Q:", "A:", "B:", "**", "1.", "##", "\\section{", "}", "<problem>", "</problem>", "<solution>",
-    "The exercise:", "The solution:", "Student:", "Teacher A:", "L:", "E:", "?", "\n", "\n\n", " ", "$x$", "\x00", "\ud800", "5",
-])
-TEXTS = st.one_of(st.text(max_size=60), st.lists(PIECES, max_size=25).map("".join), st.lists(PIECES, max_size=25).map(" ".join))
-ANYTHING = st.recursive(st.one_of(st.none(), st.integers(), st.floats(), st.binary(max_size=5), TEXTS),
-                        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=4), max_leaves=8)
+NAMES = st.sampled_from(
+    "content text question answer instruction input output messages conversations role from value user".split()
+)
+PIECES = st.lists(st.sampled_from([
+    "Problem", "Question:", "Solution:", "Q:", "A:", "B:", "**", "1.", "##", "\\section{", "}", "<problem>",
+    "</problem>", "<solution>", "The exercise:", "The solution:", "Student:", "Teacher A:", "L:", "E:", "?", "\n",
+    "\n\n", " ", "$x$", "\x00", "\ud800", "5",
+]), max_size=25)
+TEXTS = st.text(max_size=60) | PIECES.map("".join) | PIECES.map(" ".join)
+ANYTHING = st.recursive(
+    st.none() | st.integers() | st.floats() | st.binary(max_size=5) | TEXTS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=4), max_leaves=8,
+)
 
 
 @settings(max_examples=400, deadline=None)
-@given(row=st.one_of(st.dictionaries(NAMES | st.integers(), ANYTHING, max_size=5), st.builds(lambda t: {"content": t}, TEXTS)))
+@given(row=st.dictionaries(NAMES | st.integers(), ANYTHING, max_size=5) | st.fixed_dictionaries({"content": TEXTS}))
 def test_any_row_becomes_none_or_well_formed_messages(notebook, row):
     messages = notebook.parse_record(row)
     assert messages is None or texts(messages)
 
 
-@pytest.mark.parametrize("piece", ["a", " ", "\n", "*", "#", "<problem>", "Problem: ", "Q:\nA:\n", "A:\nB:\n", "Student: ?\n",
-                                   "Aa ", "\\section{", "\n#### 1", "<<", "Name 1:\n", "x.\n---", "Problem" + " " * 50])
+@pytest.mark.parametrize("piece", [
+    "a", " ", "\n", "*", "#", "<problem>", "Problem: ", "Q:\nA:\n", "A:\nB:\n", "Student: ?\n", "Aa ", "\\section{",
+    "\n#### 1", "<<", "Name 1:\n", "x.\n---", "Problem" + " " * 50,
+])
 @pytest.mark.parametrize("size", [100_000, 10_000_000])
 def test_long_texts_return_quickly(notebook, piece, size):
     text = (piece * (size // len(piece) + 1))[:size]

