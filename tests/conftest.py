@@ -1,4 +1,4 @@
-"""What the tests share: the notebook's definitions, its real model and tokenizers, and one executed run of all of it."""
+"""What the tests share: the notebook's definitions, its real model and tokenizers, and one executed run."""
 
 import contextlib
 import json
@@ -67,7 +67,9 @@ class ExecutedNotebook:
 
     def text_of(self, cell: nbformat.NotebookNode) -> str:
         """Everything a cell printed or showed, as text."""
-        shown = [output.get("text") or output.get("data", {}).get("text/plain", "") for output in cell.get("outputs", [])]
+        shown = [
+            output.get("text") or output.get("data", {}).get("text/plain", "") for output in cell.get("outputs", [])
+        ]
         return "\n".join(shown)
 
 
@@ -75,10 +77,11 @@ class ExecutedNotebook:
 def executed(results: pathlib.Path, **settings) -> Iterator[ExecutedNotebook]:
     """Execute the notebook with settings as papermill would, and keep its kernel for the length of the block."""
     from nbclient import NotebookClient
+    from papermill.iorw import load_notebook_node
     from papermill.parameterize import parameterize_notebook
 
     results.mkdir(parents=True, exist_ok=True)
-    book = parameterize_notebook(nbformat.read(NOTEBOOK, as_version=4), dict(settings, RESULTS_DIR=str(results)))
+    book = parameterize_notebook(load_notebook_node(str(NOTEBOOK)), dict(settings, RESULTS_DIR=str(results)))
     client = NotebookClient(book, timeout=1800, kernel_name="python3", resources={"metadata": {"path": str(results)}})
     with client.setup_kernel():
         for index, cell in enumerate(book.cells):

@@ -14,32 +14,25 @@ WORDS = re.compile(r"\w")
 WAIT = 60_000  # milliseconds; a CPU writes slowly
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def open_page(chromium, executed_notebook):
+def open_page(executed_notebook):
     """A function that opens the chat in a new tab; no tab may ask anything of another machine."""
     outside = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
 
-    def open_page():
-        page = chromium.new_page(viewport={"width": 1100, "height": 800})
-        page.on("request", lambda sent: outside.append(sent.url) if re.match("http(?!://127)", sent.url) else None)
-        page.goto(executed_notebook.url)
-        page.questions, page.answers = page.locator(".user.message"), page.locator(".bot.message:not(.pending)")
-        page.stop, page.send = page.get_by_test_id("stop-button"), page.get_by_test_id("submit-button")
-        page.button = lambda name: page.get_by_role("button", name=name).last
-        return page
+        def open_page():
+            page = browser.new_page(viewport={"width": 1100, "height": 800})
+            page.on("request", lambda sent: None if "://127.0.0.1:" in sent.url else outside.append(sent.url))
+            page.goto(executed_notebook.url)
+            page.questions, page.answers = page.locator(".user.message"), page.locator(".bot.message:not(.pending)")
+            page.stop, page.send = page.get_by_test_id("stop-button"), page.get_by_test_id("submit-button")
+            page.button = lambda name: page.get_by_role("button", name=name).last
+            return page
 
-    yield open_page
-    assert outside == []
-    for context in chromium.contexts:
-        context.close()
+        yield open_page
+        browser.close()
+    assert [url for url in outside if url.startswith("http")] == []
 
 
 def ask(page, question):
@@ -76,7 +69,6 @@ def test_stop_ends_the_answer_and_retry_writes_it_again(open_page):
     page.button("Retry").click()
     expect(page.stop).to_be_visible(timeout=WAIT)
     finish(page)
-    expect(page.questions).to_have_count(1)
     assert len(answer.inner_text()) > len(stopped)
 
 

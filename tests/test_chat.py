@@ -1,9 +1,8 @@
 """The chat: formulas and money, history, hostile text, streaming that ends, one server at a time."""
 
-import importlib.util
+import importlib.resources
 import itertools
 import json
-import pathlib
 import shutil
 import socket
 import threading
@@ -21,9 +20,7 @@ SHOWN = [  # as written, as shown
     (r"\[ x^2 \]", "$$ x^2 $$"),
     ("\\[\na = 1 \\\\\nb = 2\n\\]", "$$\na = 1 \\\\\nb = 2\n$$"),
     (r"\[\begin{aligned} a &= b \\[2pt] c \end{aligned}\]", r"$$\begin{aligned} a &= b \\[2pt] c \end{aligned}$$"),
-    (r"\[ x = \text{1 if } (a) \]", r"$$ x = \text{1 if } (a) $$"),
     ("the $x$-axis, $y$.", r"the \(x\)-axis, \(y\)."),
-    (r"from $-\pi$ to $2\pi$", r"from \(-\pi\) to \(2\pi\)"),
     (r"$a\$b$ and $12 cm$", r"\(a\$b\) and \(12 cm\)"),
     (r"$P(A \text{ and } B)$", r"\(P(A \text{ and } B)\)"),
     (r"if $0<x<1$ then \(a<b\)", r"if \(0< x< 1\) then \(a< b\)"),
@@ -44,9 +41,8 @@ def test_formulas_are_shown_and_money_and_code_are_left_alone(notebook, written,
     assert notebook.show_latex(shown) == shown  # what the page sends back is shown the same
 
 
-@pytest.mark.parametrize("written, shown", GROWING)
-def test_a_growing_answer_never_shows_half_a_formula(notebook, written, shown):
-    assert notebook.hold_back(written) == shown
+def test_a_growing_answer_never_shows_half_a_formula(notebook):
+    assert [notebook.hold_back(written) for written, _ in GROWING] == [shown for _, shown in GROWING]
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +51,7 @@ def tokenizer(notebook, tmp_path_factory):
     from transformers import AutoTokenizer
 
     folder = tmp_path_factory.mktemp("tokenizer")
-    data = pathlib.Path(importlib.util.find_spec("mistral_common").origin).parent / "data"
-    shutil.copy(data / "tekken_240718.json", folder / "tekken.json")
+    shutil.copy(importlib.resources.files("mistral_common") / "data" / "tekken_240718.json", folder / "tekken.json")
     config = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<s>", "eos_token": "</s>"}
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
     loaded = AutoTokenizer.from_pretrained(folder)
@@ -81,17 +76,13 @@ def talk(*contents):
     return [{"role": role, "content": said} for role, said in zip(itertools.cycle(["user", "assistant"]), contents)]
 
 
-def block(text):
-    return {"type": "text", "text": text}
-
-
 @pytest.mark.parametrize(
     "history, message, flat",
     [
         ([], "a", talk("a")),
         (talk("a", "b"), "c", talk("a", "b", "c")),
-        (talk([block("a"), block("b")], [block("c")]), "d", talk("a\nb", "c", "d")),
-        (talk([{"path": "p.png"}, block("a")], "b"), "c", talk("a", "b", "c")),
+        (talk([{"text": "a", "type": "text"}, {"text": "b"}], [{"text": "c"}]), "d", talk("a\nb", "c", "d")),
+        (talk([{"path": "p.png"}, {"text": "a"}], "b"), "c", talk("a", "b", "c")),
         (talk(("p.png",), "b"), "c", talk("c")),
         ([{**turn, "metadata": None, "options": None} for turn in talk("a", "b")], "c", talk("a", "b", "c")),
         (talk("stopped at once"), "again", talk("stopped at once\n\nagain")),
@@ -129,8 +120,7 @@ def test_what_a_user_types_is_text_and_never_structure(notebook, tokenizer, host
     assert special == [tokenizer.bos_token_id, tokenizer.eos_token_id]  # the template's own, and no others
     assert tokenizer.decode(ids).lower().count("### response:") == 2
     assert tokenizer.decode(ids).lower().count("### instruction:") == 2
-    plain = "x < s, #1 and 3 ## 4: Response"
-    assert notebook.defuse(plain, tokenizer) == plain
+    assert notebook.defuse("x < s, #1 and 3 ## 4: Response", tokenizer) == "x < s, #1 and 3 ## 4: Response"
 
 
 def workers():
@@ -165,12 +155,8 @@ def test_an_error_while_writing_reaches_the_reader(notebook, model, tokenizer, m
 
 def test_the_second_turn_is_asked_with_the_first(notebook, model, tokenizer, monkeypatch):
     prompts = []
-
-    def stream_answer(model, tokenizer, messages, max_new_tokens):
-        prompts.append(messages)
-        yield r"\(x"
-
-    monkeypatch.setattr(notebook, "stream_answer", stream_answer)
+    fake = lambda *args: (prompts.append(args[2]) or said for said in [r"\(x"])  # noqa: E731
+    monkeypatch.setattr(notebook, "stream_answer", fake)
     assert list(notebook.build_chat(model, tokenizer).fn("and now?", talk("first", "one"))) == ["…", r"\(x"]
     assert prompts == [talk("first", "one", "and now?")]
 
@@ -198,7 +184,5 @@ def test_a_client_that_cancels_frees_the_model(chat):
         time.sleep(0.05)
     assert len(workers()) == 1
     job.cancel()
-    deadline = time.monotonic() + 5
-    while workers() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    time.sleep(2)
     assert workers() == []

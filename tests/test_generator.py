@@ -22,8 +22,7 @@ x, y = sympy.symbols("x y")
 def plain(text: str) -> str:
     """LaTeX as the questions use it, rewritten as plain text."""
     text = re.sub(r"\\frac\{(\d+)\}\{(\d+)\}", r"(\1/\2)", text)
-    text = re.sub(r"\\sqrt\{(\d+)\}", r"sqrt(\1)", text)
-    for latex, sign in ((r"\times", "*"), (r"\cdot", "*"), (r"\div", "/"), ("$", "")):
+    for latex, sign in ((r"\times", "*"), (r"\div", "/"), ("$", "")):
         text = text.replace(latex, sign)
     return text
 
@@ -49,11 +48,9 @@ def expected(topic: str, question: str) -> object:
         return parse(re.sub(r"What is|Calculate|Write|as one fraction|Can you work out|[=?.]", "", q))
     if topic == "percentages":
         price = re.search(r"dollars", q)
-        percent = int(re.search(r"(\d+)(?:%| percent)", q).group(1))
+        percent = int(re.search(r"(\d+)%", q).group(1))
         whole = int(re.search(r"(\d+) dollars" if price else r"of (\d+)", q).group(1))
         return sympy.Rational(whole * (100 - percent if price else percent), 100)
-    if topic == "powers and roots":
-        return sympy.expand(parse(re.search(r"\$(.*)\$", question).group(1)))
     if topic == "number theory":
         kind = sympy.ilcm if re.search(r"lcm|least", q) else sympy.igcd
         return kind(*numbers(q))
@@ -63,63 +60,54 @@ def expected(topic: str, question: str) -> object:
             return n[2] - n[0] * n[1]
         if "equally" in q:
             return sympy.Rational(n[0], n[1])
-        if "recipe" in q:
+        if "soup" in q:
             return sympy.Rational(n[1] * n[2], n[0])
-        return n[0] * n[1] + n[2] if "drives" in q else n[0] * n[2] + n[1] * n[3]
+        assert "rides" in q
+        return n[0] * n[1] + n[2]
     if topic in ("linear equations", "quadratic equations"):
-        asked = re.sub(r"Solve for [a-z]: |What is [a-z] if |Find [a-z] when |Solve |Find all solutions of |"
-                       r"For which x is |[.?]", "", q)
+        asked = re.search(r"\S+ [-+] .*= -?\d+", q).group()
         letter = re.search(r"[a-z]", asked).group()
         return letter, set(sympy.solve(equation(asked), sympy.Symbol(letter)))
-    if topic == "inequalities":
-        left, sign, right = re.search(r"(-?\d*x [-+] \d+) (<=|>=|<|>) (-?\d+)", q).groups()
-        return sympy.Rel(parse(left), int(right), sign).as_set()
     if topic == "systems of equations":
         pair = re.findall(r"(\d*x [-+] \d*y) = (-?\d+)", q)
         return sympy.solve([parse(left) - int(right) for left, right in pair], [x, y])
-    if topic == "expressions":
-        if product := re.search(r"\(.*x.*\)\(.*\)", q):
-            return sympy.expand(parse(product.group()))
-        function = re.search(r"-?\d*x\^2[-+ \dx^]*", q).group()
-        return parse(function).subs(x, int(re.search(r"f\((\d+)\)|x = (\d+)", q).group().strip("f()x= ")))
     if topic == "geometry":
         a, b = map(sympy.Integer, numbers(q)[:2])
-        if "hypotenuse" in q:
-            return sympy.sqrt(a**2 + b**2)
         if "angles" in q:
             return 180 - a - b
         return 2 * (a + b) if "perimeter" in q else a * b / (2 if "triangle" in q else 1)
     if topic == "sequences":
-        terms = [int(t) for t in re.search(r"((?:-?\d+, )+)\.\.\.", q).group(1).strip(", ").split(", ")]
-        n = int(re.search(r"term (?:number )?(\d+)", q).group(1))
-        a, b, c, d = map(sympy.Integer, terms)
-        if b - a == c - b == d - c:
-            return a + (n - 1) * (b - a)
-        assert b / a == c / b == d / c
-        return a * (b / a) ** (n - 1)
+        terms = [int(t) for t in re.search(r"(?:\d+, )+\d+", q).group().split(", ")]
+        a, b, c = map(sympy.Integer, terms)
+        if "next term of the geometric" in q:
+            assert b / a == c / b
+            return c * (b / a)
+        assert "arithmetic" in q and b - a == c - b
+        return a + (int(re.search(r"term (\d+)", q).group(1)) - 1) * (b - a)
     if topic == "statistics":
         values = sorted(numbers(q))
+        if "range" in q:
+            return values[-1] - values[0]
         middle = values[(len(values) - 1) // 2: len(values) // 2 + 1]
         chosen = values if "mean" in q else middle
         return sympy.Rational(sum(chosen), len(chosen))
     if topic == "probability":
         counts = {colour: int(n) for n, colour in re.findall(r"(\d+) (red|blue|green|black|white)", q)}
         colour = re.findall(r"red|blue|green|black|white", q)[-1]
-        drawn = 2 if re.search(r"Two|two", q) else 1
-        ways, total = sympy.binomial(counts[colour], drawn), sympy.binomial(sum(counts.values()), drawn)
-        return ways / total
+        likely = sympy.Rational(counts[colour], sum(counts.values()))
+        return likely**2 if "both" in q else 1 - likely if "not" in q else likely
     if topic == "counting":
         n = numbers(q)
-        if "menu" in q:
-            return sympy.prod(n)
-        return sympy.ff(n[0], n[1]) if "compete" in q else sympy.binomial(n[1], n[0])
+        if "team of" in q:
+            return sympy.binomial(n[1], n[0])
+        return sympy.ff(n[0], 2) if "captain" in q else sympy.prod(n)
     if topic == "derivatives":
-        return sympy.diff(parse(re.search(r"(?:= |\$)(-?\d*x\^.*?)\$", question).group(1)), x)
+        return sympy.diff(parse(re.search(r"(?:= |\$)(\d*x\^.*?)\$", question).group(1)), x)
     if topic == "integrals":
-        limits = re.search(r"\\int_(\d)\^(\d)|from (\d) to (\d)", question)
-        function = parse(re.search(r"-?\d*x[-+ \dx^]*", plain(question).split("int")[-1]).group())
+        limits = re.search(r"\\int_(\d)\^(\d)", question)
+        function = parse(re.search(r"\((.*)\)", question).group(1))
         if limits:
-            low, high = (int(limit) for limit in limits.groups() if limit)
+            low, high = map(int, limits.groups())
             return sympy.integrate(function, (x, low, high))
         return sympy.integrate(function, x)
     assert topic == "determinants", topic
@@ -131,9 +119,6 @@ def agrees(topic: str, answer: str, value: object) -> bool:
     if topic in ("linear equations", "quadratic equations"):
         letter, roots = value
         return {parse(part.removeprefix(f"{letter} =")) for part in answer.split(" or ")} == roots
-    if topic == "inequalities":
-        sign, bound = re.fullmatch(r"x (<=|>=|<|>) (-?\d+)", answer).groups()
-        return sympy.Rel(x, int(bound), sign).as_set() == value
     if topic == "systems of equations":
         stated = re.fullmatch(r"x = (-?\d+), y = (-?\d+)", answer)
         return {x: int(stated.group(1)), y: int(stated.group(2))} == value
@@ -172,8 +157,8 @@ def sums(text: str) -> list[tuple[str, str]]:
 def test_every_topic_that_was_asked_for_is_there(notebook):
     asked = {"arithmetic", "fractions", "linear equations", "quadratic equations", "systems of equations",
              "geometry", "sequences", "statistics", "probability", "counting", "derivatives", "integrals",
-             "determinants", "number theory", "percentages", "powers and roots", "word problems"}
-    assert asked <= set(notebook.TOPICS)
+             "determinants", "number theory", "percentages", "word problems", "concepts"}
+    assert asked == set(notebook.TOPICS)
 
 
 def test_answers_are_what_sympy_finds(notebook):
@@ -220,13 +205,13 @@ def test_a_solution_ends_with_its_answer_and_is_short(notebook):
         for seed in range(200):
             question, solution, answer = make(random.Random(seed))
             assert solution.splitlines()[-1] == f"Answer: {answer}"
-            assert 2 <= len(solution.splitlines()) <= 10 and 40 <= len(solution) <= 400, solution
-            assert len(question) <= 140, question
+            assert 2 <= len(solution.splitlines()) <= 5 and 30 <= len(solution) <= 190, solution
+            assert len(question) <= 130, question
 
 
 @pytest.mark.parametrize("fault", [
     r"\b1 (?!becomes|disappears)[a-z]+s\b", r"\ba (8|11|18|[aeiou])", r"\ban [^aeiouh8]", r"[-+*/] -\d",
-    r"(?<![\d.])1[xynt]\b", r"--", r"\^1(?!\d)", r"\+ \+", r"  ", r" [.,](?!\.)", r"(?<![\d.])0x", "@",
+    r"(?<![\d.])1[xynt]\b", r"--", r"(?<!int_0)\^1(?!\d)", r"\+ \+", r"  ", r" [.,](?!\.)", r"(?<![\d.])0x", "@",
 ])
 def test_no_malformed_text(notebook, rows, fault):
     for row in [*rows, *islice(notebook.make_off_topic(seed=3), 400)]:

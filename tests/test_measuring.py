@@ -23,7 +23,10 @@ def pair(question: str, answer: str) -> list[dict]:
     return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
 
 
-ROWS = [pair("What is 2 + 3?", "2 + 3 = 5"), pair("Solve 2x + 5 = 15.", "2x = 15 - 5 = 10, so x = 10 / 2 = 5.\nAnswer: x = 5")]
+ROWS = [
+    pair("What is 2 + 3?", "2 + 3 = 5"),
+    pair("Solve 2x + 5 = 15.", "2x = 15 - 5 = 10, so x = 10 / 2 = 5.\nAnswer: x = 5"),
+]
 
 
 def test_rouge_and_bleu_by_hand(notebook):
@@ -90,7 +93,9 @@ def test_perplexity_sums_over_the_corpus(notebook, tiny):
 
 def test_answers_in_a_batch_are_those_given_alone_and_in_order(notebook, tiny):
     notebook.MAX_NEW_TOKENS = 12
-    prompts = [notebook.render(row[:1]) for row in [*ROWS, pair("Why is the sum of two odd numbers even? Explain.", "")]]
+    prompts = [
+        notebook.render(row[:1]) for row in [*ROWS, pair("Why is the sum of two odd numbers even? Explain.", "")]
+    ]
     together, _ = notebook.generate_answers(tiny, prompts)
     alone = [notebook.generate_answers(tiny, [prompt])[0][0] for prompt in prompts]
     assert together == alone
@@ -100,7 +105,9 @@ def test_an_answer_that_ends_by_itself_is_told_from_one_that_is_cut(notebook, ti
     notebook.MAX_NEW_TOKENS = 6
     prompt = notebook.render(ROWS[0][:1])
     assert notebook.generate_answers(tiny, [prompt])[1] == [False]
-    first = tiny(**notebook.tokenizer(prompt, add_special_tokens=False, return_tensors="pt")).logits[0, -1].argmax().item()
+    first = (
+        tiny(**notebook.tokenizer(prompt, add_special_tokens=False, return_tensors="pt")).logits[0, -1].argmax().item()
+    )
     usual, tiny.generation_config.eos_token_id = tiny.generation_config.eos_token_id, [2, first]
     try:
         assert notebook.generate_answers(tiny, [prompt])[1] == [True]

@@ -40,7 +40,9 @@ def test_the_embedded_model_is_in_4_bits_and_knows_english(notebook, smollm2):
     layers = [module for module in smollm2.modules() if isinstance(module, bitsandbytes.nn.Linear4bit)]
     assert len(layers) == 30 * 7
     assert all(layer.weight.quant_state.quant_type == "nf4" and layer.weight.quant_state.nested for layer in layers)
-    prompt = notebook.render([{"role": "user", "content": "What is the capital of France?"}], notebook.tokenizer.base_chat_template)
+    prompt = notebook.render(
+        [{"role": "user", "content": "What is the capital of France?"}], notebook.tokenizer.base_chat_template
+    )
     with settings(notebook, MAX_NEW_TOKENS=12):
         assert "Paris" in notebook.generate_answers(smollm2, [prompt])[0][0]
 
@@ -92,7 +94,10 @@ def test_the_full_presets_model_path_on_tinyllamas_architecture(notebook, senten
         model = notebook.load_base_model(tmp_path)
         assert isinstance(model.model.layers[0].self_attn.q_proj, bitsandbytes.nn.Linear4bit)
         adapted = notebook.attach_adapter(model, 8)
-        nll, tokens = notebook.corpus_nll(adapted, notebook.encode_responses([[{"role": "user", "content": "1 + 1?"}, {"role": "assistant", "content": "2"}]]))
+        nll, tokens = notebook.corpus_nll(
+            adapted,
+            notebook.encode_responses([[{"role": "user", "content": "1 + 1?"}, {"role": "assistant", "content": "2"}]]),
+        )
         assert nll / tokens == pytest.approx(torch.log(torch.tensor(32000.0)).item(), rel=0.1)
         adapted.unload()
     finally:
@@ -122,15 +127,24 @@ def adapter_gradients(model, ids) -> dict[str, torch.Tensor]:
     return {name: parameter.grad.clone() for name, parameter in model.named_parameters() if parameter.grad is not None}
 
 
-def test_gradients_after_an_evaluation_are_those_of_the_dequantised_weights(notebook, smollm2):
-    """bitsandbytes repacks CPU weights at the first evaluation unless told not to; then gradients go wrong in silence."""
+def test_gradients_after_an_evaluation_are_those_of_the_dequantised_weights(notebook, smollm2_folder, monkeypatch):
+    """bitsandbytes repacks CPU weights at the first evaluation unless told not to; training then goes wrong."""
+    monkeypatch.setattr(notebook, "compute_dtype", lambda: torch.float32)  # so that rounding hides nothing
+    notebook.tokenizer = notebook.load_tokenizer(smollm2_folder)
+    smollm2 = notebook.load_base_model(smollm2_folder)
     ids = probe(notebook, smollm2)
-    plain = AutoModelForCausalLM.from_config(smollm2.config, dtype=smollm2.dtype)
+    plain = AutoModelForCausalLM.from_config(smollm2.config, dtype=torch.float32)
     weights = {}
     for name, module in smollm2.named_modules():
         if isinstance(module, bitsandbytes.nn.Linear4bit):
-            weights[f"{name}.weight"] = bitsandbytes.functional.dequantize_4bit(module.weight.data, module.weight.quant_state)
-    weights |= {name: value for name, value in smollm2.state_dict().items() if name.endswith(("norm.weight", "embed_tokens.weight"))}
+            weights[f"{name}.weight"] = bitsandbytes.functional.dequantize_4bit(
+                module.weight.data, module.weight.quant_state
+            )
+    weights |= {
+        name: value
+        for name, value in smollm2.state_dict().items()
+        if name.endswith(("norm.weight", "embed_tokens.weight"))
+    }
     missing, unexpected = plain.load_state_dict(weights, strict=False)
     assert set(missing) <= {"lm_head.weight"} and not unexpected
     plain.tie_weights()
@@ -154,4 +168,4 @@ def test_gradients_after_an_evaluation_are_those_of_the_dequantised_weights(note
     assert ours.keys() == theirs.keys() and len(ours) >= 30 * 4 * 2
     for name, gradient in ours.items():
         error = (gradient - theirs[name]).norm() / theirs[name].norm()
-        assert error < 0.02, f"{name}: relative error {error:.3f}"
+        assert error < 1e-3, f"{name}: relative error {error:.4f}"

@@ -26,7 +26,9 @@ def test_every_experiment_has_its_row_and_its_adapter(results):
     assert table["learning_rate"].tolist() == pytest.approx([2e-3, 1e-3, 2e-3])
     assert table["lora_rank"].tolist() == [16, 16, 32]
     assert table["trainable_parameters"]["Exp3_HigherRank"] == 2 * table["trainable_parameters"]["Exp1_Baseline"]
-    assert (table[["final_train_loss", "best_validation_loss", "training_minutes", "tokens_per_second"]] > 0).all(axis=None)
+    assert (table[["final_train_loss", "best_validation_loss", "training_minutes", "tokens_per_second"]] > 0).all(
+        axis=None
+    )
     assert table["best_validation_loss"].nunique() == 3
     sizes = [(results / "adapters" / name / "adapter_model.safetensors").stat().st_size for name in EXPERIMENTS]
     assert sizes[2] > 1.9 * sizes[0]

@@ -43,7 +43,9 @@ def hub_with(monkeypatch, notebook, gated=False):
 def test_the_settings_cell_holds_assignments_only_and_covers_the_rules(notebook):
     import ast
 
-    cells = [cell for cell in json.loads(NOTEBOOK.read_text())["cells"] if "parameters" in cell["metadata"].get("tags", [])]
+    cells = [
+        cell for cell in json.loads(NOTEBOOK.read_text())["cells"] if "parameters" in cell["metadata"].get("tags", [])
+    ]
     (source,) = ["".join(cell["source"]) for cell in cells]
     statements = ast.parse(source).body
     assert all(isinstance(statement, ast.Assign) for statement in statements)
@@ -51,7 +53,9 @@ def test_the_settings_cell_holds_assignments_only_and_covers_the_rules(notebook)
 
 
 def test_the_settings_cell_ships_the_full_preset(notebook, shipped):
-    assert {name: shipped[name] for name in notebook.PRESETS} == {name: full for name, (full, _) in notebook.PRESETS.items()}
+    assert {name: shipped[name] for name in notebook.PRESETS} == {
+        name: full for name, (full, _) in notebook.PRESETS.items()
+    }
     notebook.check_settings(shipped)
 
 

@@ -2,7 +2,10 @@
 
 import pytest
 
-SINGLE = [{"role": "user", "content": "What is 1/2 + 1/3?"}, {"role": "assistant", "content": "3/6 + 2/6 = 5/6\nAnswer: 5/6"}]
+SINGLE = [
+    {"role": "user", "content": "What is 1/2 + 1/3?"},
+    {"role": "assistant", "content": "3/6 + 2/6 = 5/6\nAnswer: 5/6"},
+]
 DIALOGUE = [
     {"role": "user", "content": "Solve $2x = 10$."},
     {"role": "assistant", "content": "$x = 5$"},
@@ -41,7 +44,9 @@ def test_exactly_the_responses_and_their_end_marks_are_graded(notebook, tokenize
 def test_the_chats_prompt_is_token_for_token_what_training_saw(notebook, tokenizer, messages):
     trained = tokenizer.apply_chat_template(messages, return_dict=True)["input_ids"]
     for turn in range(1, len(messages), 2):
-        prompt = tokenizer.apply_chat_template(messages[:turn], add_generation_prompt=True, return_dict=True)["input_ids"]
+        prompt = tokenizer.apply_chat_template(messages[:turn], add_generation_prompt=True, return_dict=True)[
+            "input_ids"
+        ]
         assert trained[: len(prompt)] == prompt
         rendered = tokenizer(notebook.render(messages[:turn]), add_special_tokens=False)["input_ids"]
         assert rendered == prompt
