@@ -87,7 +87,7 @@ def executed(results: pathlib.Path, **settings) -> Iterator[ExecutedNotebook]:
         for index, cell in enumerate(book.cells):
             client.execute_cell(cell, index)
         run = ExecutedNotebook(book, results, url="")
-        run.url = re.search(r"http://\S+", "\n".join(map(run.text_of, book.cells)))[0]
+        run.url = re.search(r"The chat runs at (http://\S+)", "\n".join(map(run.text_of, book.cells)))[1]
         yield run
 
 

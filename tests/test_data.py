@@ -9,7 +9,6 @@ import textwrap
 
 import pandas as pd
 import pytest
-
 from conftest import SHARED_DATA
 
 QA, TEXTBOOK, TALK = CONFIGS = [

@@ -99,7 +99,6 @@ def test_the_full_presets_model_path_on_tinyllamas_architecture(notebook, senten
             notebook.encode_responses([[{"role": "user", "content": "1 + 1?"}, {"role": "assistant", "content": "2"}]]),
         )
         assert nll / tokens == pytest.approx(torch.log(torch.tensor(32000.0)).item(), rel=0.1)
-        adapted.unload()
     finally:
         notebook.tokenizer = kept
 
@@ -116,7 +115,7 @@ def test_a_fresh_adapter_changes_no_logit_and_comes_off_again(notebook, smollm2)
         assert not torch.allclose(adapted(ids).logits, before)
         with adapted.disable_adapter():
             assert torch.equal(adapted(ids).logits, before)
-        assert adapted.unload() is smollm2
+        assert notebook.detach_adapter(smollm2) is smollm2
         assert torch.equal(smollm2(ids).logits, before)
 
 
@@ -164,7 +163,6 @@ def test_gradients_after_an_evaluation_are_those_of_the_dequantised_weights(note
         quantised.eval()
         notebook.generate_answers(quantised, [notebook.render([{"role": "user", "content": "Hello"}])])
     ours, theirs = adapter_gradients(quantised, ids), adapter_gradients(reference, ids)
-    quantised.unload()
     assert ours.keys() == theirs.keys() and len(ours) >= 30 * 4 * 2
     for name, gradient in ours.items():
         error = (gradient - theirs[name]).norm() / theirs[name].norm()

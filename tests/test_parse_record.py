@@ -5,10 +5,9 @@ import re
 import time
 
 import pytest
+from conftest import SHARED_DATA
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from conftest import SHARED_DATA
 
 Q, A = "What is 2 + 3?", "2 + 3 = 5."
 

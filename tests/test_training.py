@@ -75,7 +75,17 @@ def test_the_base_is_left_without_adapter_and_memory_does_not_grow(lab):
     lab.run_experiment("second", **SHORT)
     lab.run_experiment("third", **SHORT)
     assert not [name for name, _ in lab.base_model.named_parameters() if "lora" in name]
+    assert not hasattr(lab.base_model, "peft_config")
     assert count_tensors() <= before + 5
+
+
+def test_an_adapter_that_an_earlier_cell_left_on_the_base_does_not_count(lab):
+    """Running section 7 again after section 8, where the tutor's adapter is still on the base."""
+    first = lab.run_experiment("before", **SHORT)
+    lab.PeftModel.from_pretrained(lab.base_model, lab.RESULTS / "adapters" / "before")
+    again = lab.run_experiment("rerun", **SHORT)
+    assert again["best_validation_loss"] == first["best_validation_loss"]
+    assert again["trainable_parameters"] == first["trainable_parameters"]
 
 
 def test_the_checkpoint_with_the_lowest_validation_loss_is_what_remains(lab, monkeypatch):
@@ -87,7 +97,7 @@ def test_the_checkpoint_with_the_lowest_validation_loss_is_what_remains(lab, mon
     assert row["best_step"] == losses.idxmin() < losses.index[-1]
     model = lab.PeftModel.from_pretrained(lab.base_model, lab.RESULTS / "adapters" / "by_heart").eval()
     nll, tokens = lab.corpus_nll(model, [lab.encode(m, lab.tokenizer) for m in lab.eval_dataset["messages"]])
-    model.unload()
+    lab.detach_adapter(lab.base_model)
     assert nll / tokens == pytest.approx(losses.min(), rel=1e-3)
 
 
