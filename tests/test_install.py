@@ -6,7 +6,7 @@ import pytest
 from conftest import ROOT
 from packaging.requirements import Requirement
 
-ONLY_FOR_THE_COMMAND_LINE = {"ipykernel", "papermill"}
+ONLY_FOR_THE_COMMAND_LINE = {"ipykernel", "ipywidgets", "papermill"}
 
 
 def test_the_cell_and_requirements_txt_name_the_same_ranges(notebook):

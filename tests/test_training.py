@@ -48,7 +48,7 @@ def test_an_experiment_reports_what_it_did(lab):
     steps = 2 * -(-len(lab.train_dataset) // 8)
     history = lab.curves["reported"]
     evaluated = history.dropna(subset="eval_loss")["step"].tolist()
-    assert evaluated[-1] == steps and len(evaluated) >= 4, "at EVAL_STEPS (fewer in a short run) and at the end"
+    assert evaluated[-1] == steps and len(evaluated) >= 3, "at EVAL_STEPS (fewer in a short run) and at the end"
     assert row["best_validation_loss"] == pytest.approx(history["eval_loss"].min())
     assert row["tokens_per_second"] > 0 and row["training_minutes"] > 0
     assert row["final_train_loss"] < history["loss"].dropna().iloc[0]
