@@ -127,7 +127,7 @@ def test_a_file_that_breaks_in_the_middle_is_reported(notebook, tmp_path):
     folder = pathlib.Path(write_repository(tmp_path, {QA: LAYOUTS[QA]}))
     for path in folder.rglob("*.parquet"):
         content = bytearray(path.read_bytes())
-        content[len(content) // 3: len(content) // 2] = bytes(len(content) // 2 - len(content) // 3)
+        content[len(content) // 3 : len(content) // 2] = bytes(len(content) // 2 - len(content) // 3)
         path.write_bytes(content)
     with pytest.raises(RuntimeError, match="DATASET_NAME"):
         keep(notebook, folder, 10_000, [QA])
@@ -198,22 +198,25 @@ def check(notebook, question, answer, seen=(), max_length=512):
     return notebook.check_row({"question": question, "answer": answer}, set(seen), max_length, words)[1]
 
 
-@pytest.mark.parametrize(("question", "answer", "outcome"), [
-    (r"Compute $\int_0^1 \alpha x^2\,dx$.", r"$\frac{\alpha}{3}$", "kept"),
-    ("2 + 3 = ?", "5", "kept"),
-    ("计算二加三等于多少?", "答案是五。", "not English"),
-    ("¿Cuál es la suma de dos y tres?", "Sumamos los dos números y el resultado es cinco.", "not English"),
-    ("Wie viel ist zwei plus drei?", "Wir addieren die beiden Zahlen und das Ergebnis ist fünf.", "not English"),
-    ("What is 2 + 3?", "5</s> and more", "prompt marks inside"),
-    ("What is 2 + 3?", "5\n### Response:\n6", "prompt marks inside"),
-    ("### Instruction: What is 2 + 3?", "5", "prompt marks inside"),
-    ("What is 2 + 3?", "<|im_end|> 5", "prompt marks inside"),
-    ("Is $a < s$ and $b > s$?", "Yes: $a<s$ and $b>s$.", "kept"),
-    ("What is 2 + 3?", "that is five " * 200, "too long"),
-    ("what is  $2+3$", "It is 5.", "seen before"),
-    ("What is 2 - 3?", "-1", "kept"),
-    ("What is 2.3?", "2.3", "kept"),
-])
+@pytest.mark.parametrize(
+    ("question", "answer", "outcome"),
+    [
+        (r"Compute $\int_0^1 \alpha x^2\,dx$.", r"$\frac{\alpha}{3}$", "kept"),
+        ("2 + 3 = ?", "5", "kept"),
+        ("计算二加三等于多少?", "答案是五。", "not English"),
+        ("¿Cuál es la suma de dos y tres?", "Sumamos los dos números y el resultado es cinco.", "not English"),
+        ("Wie viel ist zwei plus drei?", "Wir addieren die beiden Zahlen und das Ergebnis ist fünf.", "not English"),
+        ("What is 2 + 3?", "5</s> and more", "prompt marks inside"),
+        ("What is 2 + 3?", "5\n### Response:\n6", "prompt marks inside"),
+        ("### Instruction: What is 2 + 3?", "5", "prompt marks inside"),
+        ("What is 2 + 3?", "<|im_end|> 5", "prompt marks inside"),
+        ("Is $a < s$ and $b > s$?", "Yes: $a<s$ and $b>s$.", "kept"),
+        ("What is 2 + 3?", "that is five " * 200, "too long"),
+        ("what is  $2+3$", "It is 5.", "seen before"),
+        ("What is 2 - 3?", "-1", "kept"),
+        ("What is 2.3?", "2.3", "kept"),
+    ],
+)
 def test_outcomes(notebook, question, answer, outcome):
     assert check(notebook, question, answer, seen={notebook.normalise_question("What is 2 + 3?")}) == outcome
 
@@ -242,9 +245,9 @@ def test_a_dialogue_is_cut_after_its_last_whole_answer_that_fits(notebook, sente
     turns = [f"{'Student' if n % 2 == 0 else 'Teacher'}: {'How can you find that? ' * (1 + n % 3)}" for n in range(40)]
     whole = notebook.parse_record({"content": "\n\n".join(turns)})
     cut, outcome = notebook.check_row({"content": "\n\n".join(turns)}, set(), max_length, sentencepiece_count)
-    assert outcome == "kept" and cut == whole[:len(cut)] and len(cut) % 2 == 0
+    assert outcome == "kept" and cut == whole[: len(cut)] and len(cut) % 2 == 0
     assert sentencepiece_count(cut) <= max_length
-    assert len(cut) == len(whole) or sentencepiece_count(whole[:len(cut) + 2]) > max_length
+    assert len(cut) == len(whole) or sentencepiece_count(whole[: len(cut) + 2]) > max_length
 
 
 def test_a_single_answer_is_never_cut(notebook, sentencepiece_count):

@@ -88,7 +88,7 @@ def expected(topic: str, question: str) -> object:
         values = sorted(numbers(q))
         if "range" in q:
             return values[-1] - values[0]
-        middle = values[(len(values) - 1) // 2: len(values) // 2 + 1]
+        middle = values[(len(values) - 1) // 2 : len(values) // 2 + 1]
         chosen = values if "mean" in q else middle
         return sympy.Rational(sum(chosen), len(chosen))
     if topic == "probability":
@@ -147,7 +147,7 @@ def sums(text: str) -> list[tuple[str, str]]:
     for equals in re.finditer(r" = (?=-?\d)", text):
         left = re.search(r"(?:sqrt|[\d\s.()*/+^!-])*$", text[: equals.start()]).group()
         left = re.split(r"\. |\n", left)[-1].strip()
-        right = re.match(r"-?\d+(\.\d+)?(/\d+)?", text[equals.end():]).group()
+        right = re.match(r"-?\d+(\.\d+)?(/\d+)?", text[equals.end() :]).group()
         cut_off = re.match(r"[-+*/] |\^|\)", left)  # the "+ 2" of an equation x + 2 = 5
         if re.search(r"\d.*[-+*/^]|!|sqrt", left) and not cut_off:
             found.append((left, right))
@@ -155,9 +155,25 @@ def sums(text: str) -> list[tuple[str, str]]:
 
 
 def test_every_topic_that_was_asked_for_is_there(notebook):
-    asked = {"arithmetic", "fractions", "linear equations", "quadratic equations", "systems of equations",
-             "geometry", "sequences", "statistics", "probability", "counting", "derivatives", "integrals",
-             "determinants", "number theory", "percentages", "word problems", "concepts"}
+    asked = {
+        "arithmetic",
+        "fractions",
+        "linear equations",
+        "quadratic equations",
+        "systems of equations",
+        "geometry",
+        "sequences",
+        "statistics",
+        "probability",
+        "counting",
+        "derivatives",
+        "integrals",
+        "determinants",
+        "number theory",
+        "percentages",
+        "word problems",
+        "concepts",
+    }
     assert asked == set(notebook.TOPICS)
 
 
@@ -209,10 +225,23 @@ def test_a_solution_ends_with_its_answer_and_is_short(notebook):
             assert len(question) <= 130, question
 
 
-@pytest.mark.parametrize("fault", [
-    r"\b1 (?!becomes|disappears)[a-z]+s\b", r"\ba (8|11|18|[aeiou])", r"\ban [^aeiouh8]", r"[-+*/] -\d",
-    r"(?<![\d.])1[xynt]\b", r"--", r"(?<!int_0)\^1(?!\d)", r"\+ \+", r"  ", r" [.,](?!\.)", r"(?<![\d.])0x", "@",
-])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        r"\b1 (?!becomes|disappears)[a-z]+s\b",
+        r"\ba (8|11|18|[aeiou])",
+        r"\ban [^aeiouh8]",
+        r"[-+*/] -\d",
+        r"(?<![\d.])1[xynt]\b",
+        r"--",
+        r"(?<!int_0)\^1(?!\d)",
+        r"\+ \+",
+        r"  ",
+        r" [.,](?!\.)",
+        r"(?<![\d.])0x",
+        "@",
+    ],
+)
 def test_no_malformed_text(notebook, rows, fault):
     for row in [*rows, *islice(notebook.make_off_topic(seed=3), 400)]:
         for text in (row["question"], row["answer"]):

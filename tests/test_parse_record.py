@@ -100,13 +100,19 @@ LONGER = {  # text -> messages
     "twice in a row": (f"Student: {Q}\nTeacher: Add.\nTeacher: {A}", [Q, f"Add.\n\n{A}"]),
     "learner by name": (f"Teacher: Today we add.\nStudent: {Q}\nTeacher: {A}", [Q, A]),
     "the one who asks": (f"Ann: I like sums.\nBob: {Q}\nAnn: {A}", [Q, A]),
-    "not speakers": (f"Student: {Q}\nTeacher: See.\nNote: add.\nStep 1: 2\nCase 2: 3\nProof: clear.",
-                     [Q, "See.\nNote: add.\nStep 1: 2\nCase 2: 3\nProof: clear."]),
-    "functions": (f"Student: {Q}\nTeacher: Yes.\nLet f: R -> R\nLet T: V \\to W\nT: V -> W\nEnd.",
-                  [Q, "Yes.\nLet f: R -> R\nLet T: V \\to W\nT: V -> W\nEnd."]),
+    "not speakers": (
+        f"Student: {Q}\nTeacher: See.\nNote: add.\nStep 1: 2\nCase 2: 3\nProof: clear.",
+        [Q, "See.\nNote: add.\nStep 1: 2\nCase 2: 3\nProof: clear."],
+    ),
+    "functions": (
+        f"Student: {Q}\nTeacher: Yes.\nLet f: R -> R\nLet T: V \\to W\nT: V -> W\nEnd.",
+        [Q, "Yes.\nLet f: R -> R\nLet T: V \\to W\nT: V -> W\nEnd."],
+    ),
     "ratio": (f"Student: {Q}\nTeacher: Take\nA:B = 1:2", [Q, "Take\nA:B = 1:2"]),
-    "statements": ("Student A: A sum.\nStudent B: It is 5.\nStudent A: Sure?\nStudent B: Yes.\nStudent A: Ok.",
-                   ["A sum.", "It is 5.", "Sure?", "Yes."]),
+    "statements": (
+        "Student A: A sum.\nStudent B: It is 5.\nStudent A: Sure?\nStudent B: Yes.\nStudent A: Ok.",
+        ["A sum.", "It is 5.", "Sure?", "Yes."],
+    ),
     "stage directions": (f"Student (puzzled): {Q}\n**Teacher (smiling):** {A}", [Q, A]),
     "paragraphs": (f"Student: {Q}\n\nTeacher: Look.\n\n{A}\n\nStudent: Oh.", [Q, f"Look.\n\n{A}"]),
 }
@@ -138,20 +144,45 @@ def test_reads_columns(notebook, row, expected):
 
 
 REFUSED = [
-    "", "   \n", Q, f"{Q}\n{A}", f"{Q} Answer: {A}", f"Problem: {Q}", f"Solution: {A}", f"Answer: {A}\nQuestion: {Q}",
-    "Problem:\nSolution: 5", f"Problem: {Q}\nSolution:", f"Problem: {Q}\nSolution: ...",
-    "<problem></problem><solution>5</solution>", f"<problem>{Q}</problem>", f"The exercise: {Q}", f"The solution: {A}",
-    f"\\section{{Problem}} {Q}", f"Problem 1: {Q}\nProblem 2: And 1 + 1?\nSolution 1: 5\nSolution 2: 2",
+    "",
+    "   \n",
+    Q,
+    f"{Q}\n{A}",
+    f"{Q} Answer: {A}",
+    f"Problem: {Q}",
+    f"Solution: {A}",
+    f"Answer: {A}\nQuestion: {Q}",
+    "Problem:\nSolution: 5",
+    f"Problem: {Q}\nSolution:",
+    f"Problem: {Q}\nSolution: ...",
+    "<problem></problem><solution>5</solution>",
+    f"<problem>{Q}</problem>",
+    f"The exercise: {Q}",
+    f"The solution: {A}",
+    f"\\section{{Problem}} {Q}",
+    f"Problem 1: {Q}\nProblem 2: And 1 + 1?\nSolution 1: 5\nSolution 2: 2",
     "<problem>a</problem><problem>b</problem><solution>c</solution>",
-    "Question: Which is even?\nA: 3\nB: 4", "Q: Which is even? A: 3 B: 4 C: 5",
-    "The problem is hard and the solution: long.", "Problem solving: a guide\nSolution manual: none",
+    "Question: Which is even?\nA: 3\nB: 4",
+    "Q: Which is even? A: 3 B: 4 C: 5",
+    "The problem is hard and the solution: long.",
+    "Problem solving: a guide\nSolution manual: none",
     "## Problem Solving Strategies\nRead.\n## Solutions to avoid\nGuess.",
-    "Given: x = 2\nFind: x + 1", "Step 1: Add.\nStep 2: Subtract.", "Mean: 5?\nMedian: 4", "Title: A\nAuthor: B",
-    "Note: add.\nProof: trivial?", "Student: I ask, and nobody answers?", "Student: One?\nStudent: Two?",
-    f"Student: {Q}\nTeacher: {A}\nParent: Well done!", f"Student A: {Q}\nStudent B: {A}\nS: Who am I?",
-    "Teacher: What is 2 + 3?\nStudent: 5?\nTeacher: Right.", "Student: 25\nTeacher: 3", "Adult: 10\nChild: 5",
-    "Ann: I like sums.\nBob: Me too.\nAnn: Good.\nBob: Yes.", f"Teacher: {A}\nStudent: Thanks.",
-    f"Teacher: What now?\nProblem: {Q}\nStudent: 5?\nSolution: {A}", f"Student: {Q}\nTeacher:\nStudent: Hello?",
+    "Given: x = 2\nFind: x + 1",
+    "Step 1: Add.\nStep 2: Subtract.",
+    "Mean: 5?\nMedian: 4",
+    "Title: A\nAuthor: B",
+    "Note: add.\nProof: trivial?",
+    "Student: I ask, and nobody answers?",
+    "Student: One?\nStudent: Two?",
+    f"Student: {Q}\nTeacher: {A}\nParent: Well done!",
+    f"Student A: {Q}\nStudent B: {A}\nS: Who am I?",
+    "Teacher: What is 2 + 3?\nStudent: 5?\nTeacher: Right.",
+    "Student: 25\nTeacher: 3",
+    "Adult: 10\nChild: 5",
+    "Ann: I like sums.\nBob: Me too.\nAnn: Good.\nBob: Yes.",
+    f"Teacher: {A}\nStudent: Thanks.",
+    f"Teacher: What now?\nProblem: {Q}\nStudent: 5?\nSolution: {A}",
+    f"Student: {Q}\nTeacher:\nStudent: Hello?",
     "x" * 150 + f"\n\nStudent: {Q}\nTeacher: {A}",
 ]
 
@@ -161,15 +192,36 @@ def test_refuses_texts_without_a_clear_pair(notebook, content):
     assert notebook.parse_record({"content": content}) is None
 
 
-@pytest.mark.parametrize("row", [
-    {}, {"content": None}, {"content": 5}, {"content": ["Problem: a", "Solution: b"]}, {"content": b"Q: a\nA: b"},
-    {"question": Q}, {"answer": A}, {"question": Q, "answer": None}, {"question": Q, "answer": float("nan")},
-    {"question": "", "answer": A}, {"question": Q, "answer": " \n "}, {"question": Q, "answer": "\x00"},
-    {"question": [Q], "answer": [A]}, {"title": Q, "body": A}, {"messages": []}, {"messages": "Q: a\nA: b"},
-    {"messages": [USER]}, {"messages": [TUTOR]}, {"messages": [USER, "text"]},
-    {"messages": [USER, {"role": "tool", "content": A}]}, {"messages": [USER, {"role": "assistant", "content": None}]},
-    None, "Q: a\nA: b", [USER, TUTOR],
-], ids=str)
+@pytest.mark.parametrize(
+    "row",
+    [
+        {},
+        {"content": None},
+        {"content": 5},
+        {"content": ["Problem: a", "Solution: b"]},
+        {"content": b"Q: a\nA: b"},
+        {"question": Q},
+        {"answer": A},
+        {"question": Q, "answer": None},
+        {"question": Q, "answer": float("nan")},
+        {"question": "", "answer": A},
+        {"question": Q, "answer": " \n "},
+        {"question": Q, "answer": "\x00"},
+        {"question": [Q], "answer": [A]},
+        {"title": Q, "body": A},
+        {"messages": []},
+        {"messages": "Q: a\nA: b"},
+        {"messages": [USER]},
+        {"messages": [TUTOR]},
+        {"messages": [USER, "text"]},
+        {"messages": [USER, {"role": "tool", "content": A}]},
+        {"messages": [USER, {"role": "assistant", "content": None}]},
+        None,
+        "Q: a\nA: b",
+        [USER, TUTOR],
+    ],
+    ids=str,
+)
 def test_refuses_rows_without_a_clear_pair(notebook, row):
     assert notebook.parse_record(row) is None
 
@@ -177,15 +229,46 @@ def test_refuses_rows_without_a_clear_pair(notebook, row):
 NAMES = st.sampled_from(
     "content text question answer instruction input output messages conversations role from value user".split()
 )
-PIECES = st.lists(st.sampled_from([
-    "Problem", "Question:", "Solution:", "Q:", "A:", "B:", "**", "1.", "##", "\\section{", "}", "<problem>",
-    "</problem>", "<solution>", "The exercise:", "The solution:", "Student:", "Teacher A:", "L:", "E:", "?", "\n",
-    "\n\n", " ", "$x$", "\x00", "\ud800", "5",
-]), max_size=25)
+PIECES = st.lists(
+    st.sampled_from(
+        [
+            "Problem",
+            "Question:",
+            "Solution:",
+            "Q:",
+            "A:",
+            "B:",
+            "**",
+            "1.",
+            "##",
+            "\\section{",
+            "}",
+            "<problem>",
+            "</problem>",
+            "<solution>",
+            "The exercise:",
+            "The solution:",
+            "Student:",
+            "Teacher A:",
+            "L:",
+            "E:",
+            "?",
+            "\n",
+            "\n\n",
+            " ",
+            "$x$",
+            "\x00",
+            "\ud800",
+            "5",
+        ]
+    ),
+    max_size=25,
+)
 TEXTS = st.text(max_size=60) | PIECES.map("".join) | PIECES.map(" ".join)
 ANYTHING = st.recursive(
     st.none() | st.integers() | st.floats() | st.binary(max_size=5) | TEXTS,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=4), max_leaves=8,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=4),
+    max_leaves=8,
 )
 
 
@@ -196,10 +279,28 @@ def test_any_row_becomes_none_or_well_formed_messages(notebook, row):
     assert messages is None or texts(messages)
 
 
-@pytest.mark.parametrize("piece", [
-    "a", " ", "\n", "*", "#", "<problem>", "Problem: ", "Q:\nA:\n", "A:\nB:\n", "Student: ?\n", "Aa ", "\\section{",
-    "\n#### 1", "<<", "Name 1:\n", "x.\n---", "Problem" + " " * 50,
-])
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "a",
+        " ",
+        "\n",
+        "*",
+        "#",
+        "<problem>",
+        "Problem: ",
+        "Q:\nA:\n",
+        "A:\nB:\n",
+        "Student: ?\n",
+        "Aa ",
+        "\\section{",
+        "\n#### 1",
+        "<<",
+        "Name 1:\n",
+        "x.\n---",
+        "Problem" + " " * 50,
+    ],
+)
 @pytest.mark.parametrize("size", [100_000, 10_000_000])
 def test_long_texts_return_quickly(notebook, piece, size):
     text = (piece * (size // len(piece) + 1))[:size]
