@@ -38,6 +38,14 @@ def notebook() -> types.ModuleType:
     return load_notebook("notebook")
 
 
+@pytest.fixture(autouse=True)
+def settings_as_shipped(notebook) -> Iterator[None]:
+    """A test may change the notebook's settings; the next one finds them as they were."""
+    before = {name: getattr(notebook, name) for name in notebook.SETTING_RULES}
+    yield
+    notebook.__dict__.update(before)
+
+
 @pytest.fixture(scope="session")
 def smollm2_folder(notebook) -> pathlib.Path:
     """The embedded model's folder, fetched and unpacked by the notebook's own function."""
