@@ -102,6 +102,8 @@ def executed(results: pathlib.Path, **settings) -> Iterator[ExecutedNotebook]:
 @pytest.fixture(scope="session")
 def executed_notebook(tmp_path_factory) -> Iterator[ExecutedNotebook]:
     """One run of the embedded preset with few pairs, shared by the tests of its files, its outputs and its chat."""
-    small = dict(PRESET="embedded", DATASET_SIZE=80, EVAL_SAMPLES=6, MAX_NEW_TOKENS=96, SHARE_LINK=False)
+    small = dict(
+        PRESET="embedded", DATASET_SIZE=80, EVAL_SAMPLES=6, FRESH_PER_TOPIC=1, MAX_NEW_TOKENS=96, SHARE_LINK=False
+    )  # fmt: skip
     with executed(tmp_path_factory.mktemp("run"), **small) as run:
         yield run

@@ -12,6 +12,7 @@ ARGUMENTS = [
 LONG = "Explain step by step how to solve 3x + 7 = 25 and why each step is right."
 WORDS = re.compile(r"\w")
 WAIT = 60_000  # milliseconds; a CPU writes slowly
+PHONE = {"width": 390, "height": 800}
 
 
 @pytest.fixture
@@ -21,12 +22,14 @@ def open_page(executed_notebook):
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
 
-        def open_page():
-            page = browser.new_page(viewport={"width": 1100, "height": 800})
+        def open_page(width=1100, theme="light"):
+            page = browser.new_page(viewport={"width": width, "height": 800})
+            page.set_default_timeout(WAIT)
             page.on("request", lambda sent: None if "://127.0.0.1:" in sent.url else outside.append(sent.url))
-            page.goto(executed_notebook.url)
+            page.goto(f"{executed_notebook.url.rstrip('/')}/?__theme={theme}")
             page.questions, page.answers = page.locator(".user.message"), page.locator(".bot.message:not(.pending)")
-            page.stop, page.send = page.get_by_test_id("stop-button"), page.get_by_test_id("submit-button")
+            page.remarks, page.box = page.answers.locator("blockquote"), page.get_by_test_id("textbox").first
+            page.stop, page.send = page.get_by_test_id("stop-button").first, page.get_by_test_id("submit-button").first
             page.button = lambda name: page.get_by_role("button", name=name).last
             return page
 
@@ -35,11 +38,17 @@ def open_page(executed_notebook):
     assert [url for url in outside if url.startswith("http")] == []
 
 
-def ask(page, question):
-    """Type a question and send it; return its answer's place on the page once words appear there."""
+def send(page, question):
+    """Type a question and send it; return its answer's place on the page."""
     answer = page.answers.nth(page.answers.count())
-    page.get_by_test_id("textbox").fill(question)
-    page.keyboard.press("Enter")
+    page.box.fill(question)
+    page.box.press("Enter")
+    return answer
+
+
+def ask(page, question):
+    """Send a question and wait until words of its answer appear; return the answer's place on the page."""
+    answer = send(page, question)
     expect(answer).to_have_text(WORDS, timeout=WAIT)
     return answer
 
@@ -49,27 +58,39 @@ def finish(page):
     expect(page.button("Retry")).to_be_enabled(timeout=3 * WAIT)
 
 
-def test_an_answer_grows_and_formulas_are_drawn(open_page):
+def test_an_answer_grows_formulas_are_drawn_and_markup_is_not(open_page):
     page = open_page()
-    answer = ask(page, LONG + r" Is \(x^2 < 9\) or $\frac{1}{2}$? I have $5 and $7, <b>2*3*4</b>.")
+    answer = ask(
+        page,
+        LONG + r" Is \(x^2 < 9\) or $\frac{1}{2}$? I have $5 and $7, <b>2*3*4</b>. ![a](http://192.0.2.1/a.png)"
+        "`<img src=http://192.0.2.1/b.png>` \\`<img src=http://192.0.2.1/c.png>`",
+    )
     expect(answer).not_to_have_text(answer.inner_text(), timeout=WAIT)
-    expect(page.questions.locator(".katex-html")).to_have_count(2)
+    drawn = page.questions.locator(".katex-html").all_inner_texts()
+    assert [sorted(re.sub(r"[\s\u200b]", "", formula)) for formula in drawn] == [list("29<x"), list("12")]
     expect(page.questions).to_contain_text("I have $5 and $7, < b>2 * 3 * 4 < /b>.")
-    expect(page.questions.locator(".katex-error, b")).to_have_count(0)
+    expect(page.questions.locator(".katex-error, b, img")).to_have_count(0)
+
+
+def test_a_message_that_is_too_long_is_refused(open_page):
+    page = open_page()
+    expect(send(page, "3 + " * 1000)).to_contain_text("2,000 characters", timeout=WAIT)
+    ask(page, "What is 2 + 3?")
 
 
 def test_stop_ends_the_answer_and_retry_writes_it_again(open_page):
     page = open_page()
     answer = ask(page, LONG)
     page.stop.click()
-    expect(page.send).to_be_visible(timeout=5_000)
+    expect(page.send).to_be_visible(timeout=WAIT)
     stopped = answer.inner_text()
     page.wait_for_timeout(1_500)
     assert answer.inner_text() == stopped
     page.button("Retry").click()
     expect(page.stop).to_be_visible(timeout=WAIT)
     finish(page)
-    assert len(answer.inner_text()) > len(stopped)
+    expect(page.remarks).to_have_count(1, timeout=WAIT)
+    expect(page.answers).to_have_count(1)
 
 
 def test_a_conversation_goes_on_and_undo_edit_and_clear_change_it(open_page):
@@ -82,7 +103,7 @@ def test_a_conversation_goes_on_and_undo_edit_and_clear_change_it(open_page):
     expect(page.answers).to_have_count(2)
     page.button("Undo").click()
     expect(page.questions).to_have_count(1)
-    expect(page.get_by_test_id("textbox")).to_have_value("And with 7 instead of 3?")
+    expect(page.box).to_have_value("And with 7 instead of 3?")
     page.button("Edit").click()
     page.questions.locator("textarea").fill("What is 5 + 6?")
     page.button("Submit").click()
@@ -93,19 +114,81 @@ def test_a_conversation_goes_on_and_undo_edit_and_clear_change_it(open_page):
     expect(page.questions).to_have_count(0)
 
 
-def test_a_closed_tab_frees_the_model_for_the_next_pupil(open_page):
-    closed = open_page()
-    ask(closed, LONG)
-    closed.close()
-    ask(open_page(), "What is 2 + 3?")
-
-
-def test_examples_can_be_clicked_and_a_phone_need_not_scroll_sideways(open_page):
+def test_clear_stops_an_answer_that_is_being_written(open_page):
     page = open_page()
-    page.set_viewport_size({"width": 360, "height": 740})
-    expect(page.locator("button.example")).to_have_count(5)
+    ask(page, LONG)
+    page.button("Clear").click()
+    expect(page.send).to_be_visible(timeout=WAIT)
+    page.wait_for_timeout(1_500)
+    expect(page.questions).to_have_count(0)
+    expect(page.answers).to_have_count(0)
+
+
+def test_whoever_waits_sees_it_and_a_closed_tab_frees_the_model(open_page):
+    first, second = open_page(), open_page()
+    ask(first, LONG)
+    answer = send(second, "What is 2 + 3?")
+    expect(second.get_by_text("queue: 1/1").first).to_be_visible(timeout=WAIT)
+    first.close()
+    expect(answer).to_have_text(WORDS, timeout=WAIT)
+
+
+def test_both_models_answer_side_by_side_and_on_a_phone_one_below_the_other(open_page):
+    page = open_page()
+    page.get_by_text("Model and temperature").click()
+    page.get_by_label("both").check()
+    ask(page, "What is 3/4 + 5/6?")
+    expect(page.remarks).to_have_count(4, timeout=6 * WAIT)
+    assert [text.split()[0] for text in page.remarks.all_inner_texts()][::2] == ["Fine-tuned", "Base"]
+    parts = page.answers.get_by_test_id("bot")
+    left, right = (parts.nth(number).bounding_box() for number in (0, 1))
+    assert left["x"] + left["width"] <= right["x"] and left["y"] == right["y"]
+    page.set_viewport_size(PHONE)
+    upper, lower = (parts.nth(number).bounding_box() for number in (0, 1))
+    assert upper["x"] == lower["x"] and upper["y"] + upper["height"] <= lower["y"]
+
+
+def test_practice_poses_judges_and_solves(open_page):
+    page = open_page()
+    page.get_by_role("tab", name="Practise").click()
+    problem, judgement, solution = (page.locator(f"#{name}") for name in ("problem", "judgement", "solution"))
+    expect(problem).to_have_text(WORDS, timeout=WAIT)
+    page.get_by_label("Topic").click()
+    page.get_by_role("option", name="fractions").click()
+    expect(problem).to_contain_text("/", timeout=WAIT)
+    result = page.get_by_label("Your result")
+    result.fill("987654")
+    result.press("Enter")
+    expect(judgement).to_contain_text("✗", timeout=WAIT)
+    page.button("Show the solution").click()
+    expect(solution).to_contain_text("Answer:", timeout=WAIT)
+    result.fill(solution.inner_text().rpartition("Answer:")[2])
+    result.press("Enter")
+    expect(judgement).to_contain_text("✓", timeout=WAIT)
+    before = problem.inner_text()
+    page.button("New problem").click()
+    expect(problem).not_to_have_text(before, timeout=WAIT)
+    expect(solution).to_have_text("")
+    expect(judgement).to_have_text("")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_phone_need_not_scroll_sideways_and_a_keyboard_is_enough(open_page, theme):
+    page = open_page(PHONE["width"], theme)
+    expect(page.locator("button.example")).to_have_count(6)
     page.get_by_text("Find the derivative of").click()
     expect(page.answers).to_have_text(WORDS, timeout=WAIT)
     expect(page.questions.locator(".katex-html")).to_have_count(1)
     finish(page)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    page.get_by_role("tab", name="Ask").focus()
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        if page.box.evaluate("box => box === document.activeElement"):
+            break
+    page.keyboard.type("What is 2 + 3?")
+    page.keyboard.press("Enter")
+    expect(page.questions).to_have_count(2)
+    finish(page)
+    page.get_by_role("tab", name="Practise").click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]

@@ -257,19 +257,19 @@ def test_a_single_answer_is_never_cut(notebook, sentencepiece_count):
     assert notebook.check_row(row, set(), length - 1, sentencepiece_count) == ([], "too long")
 
 
-def test_splits_are_seeded_disjoint_and_a_tenth(notebook, repository):
+def test_splits_are_seeded_disjoint_and_a_tenth_each(notebook, repository):
     pairs, _ = keep(notebook, repository, 300)
-    train, validation = notebook.split_pairs(pairs, seed=5)
-    assert (len(train), len(validation)) == (270, 30)
-    assert {"messages", "source", "topic"} == set(train.column_names)
-    trained, validated = (
-        {notebook.normalise_question(messages[0]["content"]) for messages in part["messages"]}
-        for part in (train, validation)
-    )
-    assert not trained & validated and len(trained | validated) == 300
-    assert set(validation["source"]) == set(CONFIGS)
+    parts = notebook.split_pairs(pairs, seed=5)
+    assert [len(part) for part in parts] == [240, 30, 30]
+    assert {"messages", "source", "topic"} == set(parts[0].column_names)
+    questions = [
+        {notebook.normalise_question(messages[0]["content"]) for messages in part["messages"]} for part in parts
+    ]
+    assert sum(map(len, questions)) == len(set.union(*questions)) == 300
+    assert set(parts[1]["source"]) == set(parts[2]["source"]) == set(CONFIGS)
     again, other = notebook.split_pairs(pairs, seed=5), notebook.split_pairs(pairs, seed=6)
-    assert again[1]["messages"] == validation["messages"] != other[1]["messages"]
+    for part in (1, 2):
+        assert again[part]["messages"] == parts[part]["messages"] != other[part]["messages"]
 
 
 def test_too_few_pairs_to_split_name_the_setting(notebook):

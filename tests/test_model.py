@@ -44,7 +44,7 @@ def test_the_embedded_model_is_in_4_bits_and_knows_english(notebook, smollm2):
         [{"role": "user", "content": "What is the capital of France?"}], notebook.tokenizer.base_chat_template
     )
     with settings(notebook, MAX_NEW_TOKENS=12):
-        assert "Paris" in notebook.generate_answers(smollm2, [prompt])[0][0]
+        assert "Paris" in notebook.generate_answers(smollm2, [prompt])[0]["answer"]
 
 
 def test_unpacking_again_takes_the_cached_folder(notebook, smollm2_folder, monkeypatch):
@@ -98,7 +98,7 @@ def test_the_full_presets_model_path_on_tinyllamas_architecture(notebook, senten
             adapted,
             notebook.encode_responses([[{"role": "user", "content": "1 + 1?"}, {"role": "assistant", "content": "2"}]]),
         )
-        assert nll / tokens == pytest.approx(torch.log(torch.tensor(32000.0)).item(), rel=0.1)
+        assert nll.sum() / tokens.sum() == pytest.approx(torch.log(torch.tensor(32000.0)).item(), rel=0.1)
     finally:
         notebook.tokenizer = kept
 

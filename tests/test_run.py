@@ -3,6 +3,7 @@
 import json
 import math
 import pathlib
+import re
 
 import pandas as pd
 import pytest
@@ -24,7 +25,7 @@ def run(results) -> dict:
 def test_every_experiment_has_its_row_and_its_adapter(results):
     table = pd.read_csv(results / "experiments.csv").set_index("experiment")
     assert list(table.index) == EXPERIMENTS
-    assert table["learning_rate"].tolist() == pytest.approx([2.5e-3, 1.25e-3, 2.5e-3])
+    assert table["learning_rate"].tolist() == pytest.approx([1.8e-3, 0.9e-3, 1.8e-3])
     assert table["lora_rank"].tolist() == [16, 16, 32]
     assert table["trainable_parameters"]["Exp3_HigherRank"] == 2 * table["trainable_parameters"]["Exp1_Baseline"]
     assert (table[["final_train_loss", "best_validation_loss", "training_minutes", "tokens_per_second"]] > 0).all(
@@ -35,23 +36,72 @@ def test_every_experiment_has_its_row_and_its_adapter(results):
     assert sizes[2] > 1.9 * sizes[0]
 
 
-def test_a_short_training_already_beats_the_base(results, run):
-    table = pd.read_csv(results / "metrics.csv").set_index("model")
-    best = run["best_experiment"]
-    assert list(table.index) == ["base", best, "difference"]
-    assert table["perplexity"][best] < 0.75 * table["perplexity"]["base"]
-    assert table["perplexity"]["difference"] == pytest.approx(table["perplexity"][best] - table["perplexity"]["base"])
+@pytest.fixture(scope="module")
+def metrics(results) -> dict:
+    return json.loads((results / "metrics.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def records(metrics) -> pd.DataFrame:
+    return pd.DataFrame(metrics["records"]).set_index(["set", "metric", "model"])
+
+
+def test_a_short_training_already_beats_the_base(results, run, metrics, records):
+    best, base = metrics["best_experiment"], metrics["opponent"]
+    perplexity = records["value"]["test"]["perplexity"]
+    assert perplexity[best] < 0.75 * perplexity[base]
+    assert records.loc[("test", "perplexity", best)]["p"] < 0.05
     losses = pd.read_csv(results / "experiments.csv").set_index("experiment")["best_validation_loss"]
-    assert best == losses.idxmin()
+    assert best == run["best_experiment"] == losses.idxmin()
 
 
-def test_predictions_hold_question_reference_and_both_answers(results, run):
-    rows = [json.loads(line) for line in (results / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert len(rows) == run["settings"]["EVAL_SAMPLES"]
-    for row in rows:
-        assert row["question"] and row["reference"] and isinstance(row["base_ended"], bool)
-        assert run["best_experiment"] in row
-    assert len({row["question"] for row in rows}) == len(rows)
+def test_every_experiment_and_both_ways_of_asking_the_base_are_in_the_table(records):
+    models = {"base", "base, our template", *EXPERIMENTS}
+    assert set(records["value"]["test"]["bleu"].index) == models
+    for metric in ("accuracy", "rouge1", "rouge2", "rougeL", "bleu", "chrf", "perplexity", "ended", "empty", "repeats"):
+        rows = records.loc["test"].loc[metric]
+        assert set(rows.index) == models
+        assert ((rows["low"] <= rows["value"] + 1e-9) & (rows["value"] <= rows["high"] + 1e-9)).all() or metric in (
+            "bleu",
+            "chrf",
+        )
+
+
+def test_the_better_way_of_asking_the_base_is_the_opponent(metrics, records):
+    ways = records["value"]["test"].unstack("metric").loc[["base", "base, our template"]]
+    assert metrics["opponent"] == ways.sort_values(["accuracy", "perplexity"], ascending=[False, True]).index[0]
+    for of, table in records.groupby("set"):
+        assert table.index[0][2] == metrics["opponent"], f"in {of} it stands first: differences are taken to it"
+
+
+def test_predictions_hold_everything_that_the_tables_are_made_of(notebook, results, run, metrics):
+    lines = (results / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
+    predictions = pd.DataFrame(map(json.loads, lines))
+    sizes = predictions["set"].value_counts()
+    samples, fresh = run["settings"]["EVAL_SAMPLES"], 16 * run["settings"]["FRESH_PER_TOPIC"]
+    assert sizes.to_dict() == {
+        "test": samples, "fresh": fresh, "fresh, calculator": fresh, "off-topic": samples, "on-topic": samples,
+    }  # fmt: skip
+    expected = pd.DataFrame(metrics["records"])
+    for of, part in predictions.groupby("set", sort=False):
+        models = {
+            name: pd.DataFrame([{"question": row["question"], "reference": row["reference"], **row["models"][name]}
+                                for _, row in part.iterrows()])
+            for name in part["models"].iloc[0]
+        }  # fmt: skip
+        again = notebook.compare_models(models)
+        before = expected[expected["set"] == of].drop(columns="set").reset_index(drop=True)
+        pd.testing.assert_frame_equal(again, before, rtol=1e-6, check_dtype=False)
+
+
+def test_the_report_is_written_from_the_files_alone(notebook, results, tmp_path):
+    for name in ("run.json", "metrics.json", "experiments.csv", "predictions.jsonl"):
+        (tmp_path / name).write_bytes((results / name).read_bytes())
+    notebook.write_report(tmp_path)
+    report = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert report == (results / "README.md").read_text(encoding="utf-8")
+    shown = [picture for picture in re.findall(r"!\[.*?\]\((.*?)\)", report)]
+    assert shown and all((results / picture).is_file() for picture in shown)
 
 
 def test_run_json_is_enough_to_know_the_run(run):
@@ -67,8 +117,10 @@ def test_the_user_saw_why_what_and_how_well(executed_notebook, run):
     assert "Preset: embedded, because you asked for it." in shown
     assert "trainable params: 4,884,480" in shown
     assert "graded: '2 + 3 = 5<|im_end|>'" in shown
-    assert "Fine-tuning helped" in shown
-    assert run["best_experiment"] in shown
+    metrics = json.loads((executed_notebook.results / "metrics.json").read_text())
+    assert metrics["verdict"] in shown and metrics["verdict_with_calculator"] in shown
+    for prompt in ("<|im_start|>assistant", "### Response:"):
+        assert prompt in shown
 
 
 def test_plots_are_shown_and_saved(executed_notebook, results):
@@ -78,8 +130,8 @@ def test_plots_are_shown_and_saved(executed_notebook, results):
         for output in cell.get("outputs", [])
         if "image/png" in output.get("data", {})
     ]
-    assert len(images) >= 2
-    for name in ("loss_curves.png", "metrics.png"):
+    assert len(images) >= 3
+    for name in ("loss_curves.png", "metrics.png", "topics.png"):
         assert (results / name).read_bytes().startswith(b"\x89PNG")
 
 

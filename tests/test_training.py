@@ -26,7 +26,7 @@ def lab(sentencepiece_folder, tmp_path_factory):
     LlamaForCausalLM(config).to(torch.float16).save_pretrained(folder / "base")
     lab.base_model = lab.load_base_model(folder / "base")
     pairs, _ = lab.keep_pairs(lab.open_sources("generated", [], 1), 64, 256, lab.token_count)
-    lab.train_dataset, lab.eval_dataset = lab.split_pairs(pairs, 1)
+    lab.train_dataset, lab.eval_dataset, _ = lab.split_pairs(pairs, 1)
     return lab
 
 
@@ -38,7 +38,8 @@ def adapter(lab, name: str) -> dict[str, torch.Tensor]:
 
 
 def perplexity(lab, model) -> float:
-    return lab.corpus_nll(model, lab.encode_responses(lab.eval_dataset["messages"]))
+    nll, _ = lab.corpus_nll(model, lab.encode_responses(lab.eval_dataset["messages"]))
+    return nll.sum()
 
 
 def test_an_experiment_reports_what_it_did(lab):
@@ -89,8 +90,10 @@ def test_an_adapter_that_an_earlier_cell_left_on_the_base_does_not_count(lab):
 
 
 def test_the_checkpoint_with_the_lowest_validation_loss_is_what_remains(lab, monkeypatch):
-    """Few pairs learned by heart for long: the validation loss falls and rises again."""
+    """Few pairs learned by heart for long, validated with texts of another kind: the loss falls and rises again."""
     monkeypatch.setattr(lab, "train_dataset", lab.train_dataset.select(range(8)))
+    refusals, _ = lab.keep_pairs({"off-topic": lab.make_off_topic(1)}, 8, 256, lab.token_count)
+    monkeypatch.setattr(lab, "eval_dataset", lab.Dataset.from_list(refusals))
     monkeypatch.setattr(lab, "LORA_DROPOUT", 0.0)
     row = lab.run_experiment("by_heart", **SHORT | {"learning_rate": 3e-2, "num_epochs": 30, "lora_rank": 16})
     losses = lab.curves["by_heart"].dropna(subset="eval_loss").set_index("step")["eval_loss"]
@@ -99,7 +102,7 @@ def test_the_checkpoint_with_the_lowest_validation_loss_is_what_remains(lab, mon
     model = lab.PeftModel.from_pretrained(lab.base_model, lab.RESULTS / "adapters" / "by_heart").eval()
     nll, tokens = lab.corpus_nll(model, [lab.encode(m, lab.tokenizer) for m in lab.eval_dataset["messages"]])
     lab.detach_adapter(lab.base_model)
-    assert nll / tokens == pytest.approx(losses.min(), rel=1e-3)
+    assert nll.sum() / tokens.sum() == pytest.approx(losses.min(), rel=1e-3)
 
 
 def test_accumulated_batches_give_the_loss_of_one_large_batch(lab, monkeypatch):

@@ -1,0 +1,92 @@
+"""The held-out questions: enough of them, all different, and none that training could have seen."""
+
+import itertools
+import re
+
+import pytest
+
+LISTS = ("OFF_TOPIC_TEST", "ON_TOPIC_TEST")
+
+
+@pytest.fixture(scope="module")
+def held_out(notebook):
+    return [question for name in LISTS for question in getattr(notebook, name)]
+
+
+def test_at_least_forty_of_each_and_all_different(notebook, held_out):
+    assert all(len(getattr(notebook, name)) >= 40 for name in LISTS)
+    assert len({notebook.normalise_question(question) for question in held_out}) == len(held_out)
+
+
+def test_the_generators_make_none_of_them(notebook, held_out):
+    """20,000 rows, and behind every polite opening and closing that the generators put around a question."""
+    rows = itertools.chain(
+        itertools.islice(notebook.make_problems(seed=11), 14_000),
+        itertools.islice(notebook.make_off_topic(seed=11), 6_000),
+    )
+    made = {notebook.normalise_question(row["question"]) for row in rows}
+    asked = {
+        notebook.normalise_question(request.replace("@", question))
+        for question in held_out for request in notebook.REQUESTS
+    }  # fmt: skip
+    assert not asked & made
+
+
+def test_no_question_to_decline_has_a_wording_or_a_subject_of_training(notebook):
+    """A wording is a whole sentence of OFF_TOPIC with anything in place of @; a subject is one of its words."""
+    wordings = [wording for wordings, _ in notebook.OFF_TOPIC for wording in wordings.split("|")]
+    subjects = {
+        subject.lower() for _, subjects in notebook.OFF_TOPIC for subject in subjects.split("|") if subject != "-"
+    }
+    for question in notebook.OFF_TOPIC_TEST:
+        known = [wording for wording in wordings if re.fullmatch(re.escape(wording).replace("@", ".+"), question, re.I)]
+        shared = [
+            subject for subject in subjects if re.search(rf"(?<!\w){re.escape(subject)}s?(?!\w)", question.lower())
+        ]
+        assert not known and not shared, question
+
+
+def test_no_question_to_answer_explains_a_concept_of_training(notebook):
+    terms = {re.sub(r"^(?:an?|the) ", "", term) for term, *_ in notebook.CONCEPTS}
+    wordings = ("What is", "What does", "Explain", "Tell me what")
+    for question in notebook.ON_TOPIC_TEST:
+        named = [term for term in terms if re.search(rf"\b{re.escape(term)}\b", question, re.I)]
+        assert not (named and question.startswith(wordings)), question
+
+
+def test_pupils_type_differently(notebook):
+    """Some lines begin with a small letter and lack the question mark, some do not, in both lists alike."""
+    for name in LISTS:
+        questions = getattr(notebook, name)
+        careless = [question for question in questions if question[0].islower()]
+        assert 0.15 < len(careless) / len(questions) < 0.5
+        assert len({question.lower().split()[0] for question in questions}) > 25
+        assert max(map(len, questions)) > 3 * min(map(len, questions))
+
+
+@pytest.mark.parametrize(
+    ("question", "bare"),
+    [
+        ("Hello! What is 1/2 + 1/3?", "1/2 + 1/3"),
+        ("Please help me. Find all solutions of $x^2 - 4 = 0$.", "x^2 - 4 = 0"),
+        ("Count the ways to choose a cap and a hat from 9 caps. Thank you!", "choose a cap and a hat from 9 caps"),
+        ("A bag holds 2 red and 3 blue balls. One is drawn. How likely is it that it is red?",) * 2,
+    ],
+)  # fmt: skip
+def test_greeting_and_wording_do_not_make_a_problem_new(notebook, question, bare):
+    assert notebook.bare_question(question) == notebook.normalise_question(bare)
+
+
+def test_fresh_problems_are_new_and_equally_many(notebook):
+    trained = [row["question"] for row in itertools.islice(notebook.make_problems(seed=1), 3000)]
+    known = {notebook.bare_question(question) for question in trained}
+    fresh = notebook.fresh_problems(12, 2, known)
+    assert not known & {notebook.bare_question(messages[0]["content"]) for messages in fresh["messages"]}
+    counts = {topic: fresh["topic"].count(topic) for topic in set(fresh["topic"])}
+    assert counts == {topic: 12 for topic in notebook.TOPICS if topic != "concepts"}
+
+
+def test_where_nothing_new_is_left_the_setting_is_named(notebook):
+    everything = type("Everything", (), {"__contains__": lambda self, question: True})()
+    with pytest.raises(ValueError, match="FRESH_PER_TOPIC = 2"):
+        notebook.fresh_problems(2, 1, everything)
