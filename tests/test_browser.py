@@ -89,8 +89,8 @@ def test_stop_ends_the_answer_and_retry_writes_it_again(open_page):
     page.button("Retry").click()
     expect(page.stop).to_be_visible(timeout=WAIT)
     finish(page)
-    expect(page.remarks).to_have_count(1, timeout=WAIT)
     expect(page.answers).to_have_count(1)
+    expect(page.answers).to_have_text(WORDS)
 
 
 def test_a_conversation_goes_on_and_undo_edit_and_clear_change_it(open_page):
@@ -138,8 +138,9 @@ def test_both_models_answer_side_by_side_and_on_a_phone_one_below_the_other(open
     page.get_by_text("Model and temperature").click()
     page.get_by_label("both").check()
     ask(page, "What is 3/4 + 5/6?")
-    expect(page.remarks).to_have_count(4, timeout=6 * WAIT)
-    assert [text.split()[0] for text in page.remarks.all_inner_texts()][::2] == ["Fine-tuned", "Base"]
+    expect(page.remarks).to_have_count(2, timeout=6 * WAIT)
+    finish(page)
+    assert [text.split()[0] for text in page.remarks.all_inner_texts()] == ["Fine-tuned", "Base"]
     parts = page.answers.get_by_test_id("bot")
     left, right = (parts.nth(number).bounding_box() for number in (0, 1))
     assert left["x"] + left["width"] <= right["x"] and left["y"] == right["y"]
@@ -175,7 +176,7 @@ def test_practice_poses_judges_and_solves(open_page):
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_a_phone_need_not_scroll_sideways_and_a_keyboard_is_enough(open_page, theme):
     page = open_page(PHONE["width"], theme)
-    expect(page.locator("button.example")).to_have_count(6)
+    expect(page.locator("button.example")).to_have_count(5)
     page.get_by_text("Find the derivative of").click()
     expect(page.answers).to_have_text(WORDS, timeout=WAIT)
     expect(page.questions.locator(".katex-html")).to_have_count(1)
