@@ -418,6 +418,10 @@ Solve 2x = 2x :: All x
 What is the remainder when 17 is divided by 5? :: 17 = 3 * 5 + 2
 What is 6 * 7? :: 6 * 7 = 42 is wrong. It is 43.
 Factor 4x + 8 :: 2(2x + 4)
+derivative of x^2 at y = 4 :: 8
+Is x = 2 a solution of x^2 = 9? :: No. The solutions are x = 3 or x = -3.
+Solve 3x = 5! :: x = 5/3
+Find the mean of 1,200 and 300 :: 750
 Solve 2x = 6 :: x = 3 or 4?
 Solve √(x^2) = 3 + 0/(x - 3) :: x = 3 or x = -3
 """
@@ -479,7 +483,7 @@ EQUIVALENT = r"""
 Solve x^2 - 5x + 6 = 0 :: x = 3 or x = 2 :: x = 3
 Solve x^2 - 5x + 6 = 0 :: $x \in \{2, 3\}$ :: $x \in \{2, 4\}$
 Integrate 2x :: x^2 :: 2x^2
-Integrate 1/x :: ln|x| + C :: 1/x^2 + C
+Integrate 1/x :: It is $\ln|x| + C$. :: 1/x^2 + C
 Solve x > 2 :: (2, ∞) :: [2, ∞)
 What is 1/2 + 1/4? :: 0.75 :: 0.7
 Differentiate (x + 1)^2 :: 2(x + 1) :: 2x + 1
@@ -488,7 +492,14 @@ What is 7 - 9? :: −2 :: 2
 What is 3 * 4? :: So, 3*4=12! :: So, 3*4=13!
 Integrate sin x cos x :: -cos^2(x)/2 + C :: cos^2(x)/2 + C
 Solve x^2 = 9 :: x_1 = 3, x_2 = -3 :: x_1 = 3, x_2 = 3
-Factor x^2 - 4 :: -(2 - x)(x + 2) :: (2 - x)(x + 2)
+Factor x^2 - 4 :: (2 + x)(x - 2) :: (2 - x)(x + 2)
+Solve x^2 - 2x - 1 > 0 :: x < 1 - √2 or x > 1 + √2 :: x < 1 or x > 2
+Solve x^2 + 6x + 9 = 0 :: x = -3 or x = -3 :: x = -3 or x = 3
+Solve 12 x = 36 :: x = 3 :: x = 12
+What is 5% + 10%? :: 15% :: 25%
+What is sin 30°? :: Answer: 1/2 :: Answer: √3/2
+Simplify (x^3y^2)/(xy) :: x^2y :: xy^2
+Solve (x^2-1)/(x-1) = 2 :: It has no solution. :: x = 1
 Solve x + y = 3, x - y = 1 :: y = 1 and x = 2 :: y = 2 and x = 1
 What is 10 / 4? :: 2 1/2 :: 2 1/4
 Solve 3x = 12 :: $x = \frac{12}{3} = 4$ :: $x = \frac{12}{3} = 3$
