@@ -245,6 +245,13 @@ What is the opposite of 3? :: 3
 What is 5 less than 12? :: 5 < 12
 Solve x + 1 = 3 mod 2 :: x = 2
 Solve 3x = 5! :: x = 5/3
+What is 20% of 50 + 10? :: Answer: 12
+What is 20% of 50 + 10? :: Answer: 20
+What is half of 10 + 4? :: Answer: 7
+What is 3 + 4 squared? :: Answer: 49
+Find the sum of 3 and 4 squared :: Answer: 49
+Find the product of 3 and 4 plus 1 :: Answer: 15
+What is 6 ÷ 2(1+2)? :: Answer: 9
 What is the mean of 3 and x? :: 3
 the range of f(x) = x^2 :: 0
 What is the range of 5? :: 0
@@ -421,6 +428,13 @@ Factor 4x + 8 :: 2(2x + 4)
 derivative of x^2 at y = 4 :: 8
 Is x = 2 a solution of x^2 = 9? :: No. The solutions are x = 3 or x = -3.
 Solve 3x = 5! :: x = 5/3
+What is 20% of 50 + 10? :: Answer: 12
+What is 20% of 50 + 10? :: Answer: 20
+What is half of 10 + 4? :: Answer: 7
+What is 3 + 4 squared? :: Answer: 49
+Find the sum of 3 and 4 squared :: Answer: 49
+Find the product of 3 and 4 plus 1 :: Answer: 15
+What is 6 ÷ 2(1+2)? :: Answer: 9
 Find the mean of 1,200 and 300 :: 750
 Solve 2x = 6 :: x = 3 or 4?
 Solve √(x^2) = 3 + 0/(x - 3) :: x = 3 or x = -3
@@ -496,6 +510,9 @@ Factor x^2 - 4 :: (2 + x)(x - 2) :: (2 - x)(x + 2)
 Solve x^2 - 2x - 1 > 0 :: x < 1 - √2 or x > 1 + √2 :: x < 1 or x > 2
 Solve x^2 + 6x + 9 = 0 :: x = -3 or x = -3 :: x = -3 or x = 3
 Solve 12 x = 36 :: x = 3 :: x = 12
+Solve x^2 < 0 :: It has no solution. :: x < 0
+Solve x^2 + y^2 = 25, y = x + 1 :: (3, 4) and (-4, -3) :: (3, 4)
+What is 5 squared? :: 25 :: 10
 What is 5% + 10%? :: 15% :: 25%
 What is sin 30°? :: Answer: 1/2 :: Answer: √3/2
 Simplify (x^3y^2)/(xy) :: x^2y :: xy^2
