@@ -72,6 +72,17 @@ def test_an_answer_grows_formulas_are_drawn_and_markup_is_not(open_page):
     expect(page.questions.locator(".katex-error, b, img")).to_have_count(0)
 
 
+def test_a_drawing_an_explanation_and_a_line_that_says_what_was_checked(open_page):
+    page = open_page()
+    expect(send(page, "Plot y = x^2 - 4x + 3").locator("img")).to_be_visible(timeout=WAIT)
+    finish(page)
+    expect(send(page, "Draw a triangle with sides 1, 2 and 9")).to_contain_text("There is no triangle", timeout=WAIT)
+    finish(page)
+    ask(page, "What is 2 + 3?")
+    finish(page)
+    expect(page.remarks.last).to_have_text(re.compile("^[✓✗○]"), timeout=WAIT)
+
+
 def test_a_message_that_is_too_long_is_refused(open_page):
     page = open_page()
     expect(send(page, "3 + " * 1000)).to_contain_text("2,000 characters", timeout=WAIT)
@@ -116,12 +127,18 @@ def test_a_conversation_goes_on_and_undo_edit_and_clear_change_it(open_page):
 
 def test_clear_stops_an_answer_that_is_being_written(open_page):
     page = open_page()
-    ask(page, LONG)
-    page.button("Clear").click()
-    expect(page.send).to_be_visible(timeout=WAIT)
-    page.wait_for_timeout(1_500)
-    expect(page.questions).to_have_count(0)
-    expect(page.answers).to_have_count(0)
+    for moment in (0, 700):  # milliseconds: the answer may not have begun yet
+        send(page, LONG)
+        expect(page.questions).to_have_count(1)
+        page.wait_for_timeout(moment)
+        page.button("Clear").click()
+        expect(page.box).to_be_enabled(timeout=WAIT)
+        expect(page.send).to_be_visible(timeout=WAIT)
+        page.wait_for_timeout(1_000)
+        expect(page.questions).to_have_count(0)
+        expect(page.answers).to_have_count(0)
+    expect(ask(page, "What is 2 + 3?")).to_be_visible()
+    expect(page.questions).to_have_count(1)
 
 
 def test_whoever_waits_sees_it_and_a_closed_tab_frees_the_model(open_page):
@@ -138,9 +155,8 @@ def test_both_models_answer_side_by_side_and_on_a_phone_one_below_the_other(open
     page.get_by_text("Model and temperature").click()
     page.get_by_label("both").check()
     ask(page, "What is 3/4 + 5/6?")
-    expect(page.remarks).to_have_count(2, timeout=6 * WAIT)
     finish(page)
-    assert [text.split()[0] for text in page.remarks.all_inner_texts()] == ["Fine-tuned", "Base"]
+    assert [text.split()[0] for text in page.remarks.all_inner_texts() if "model" in text] == ["Fine-tuned", "Base"]
     parts = page.answers.get_by_test_id("bot")
     left, right = (parts.nth(number).bounding_box() for number in (0, 1))
     assert left["x"] + left["width"] <= right["x"] and left["y"] == right["y"]
@@ -176,7 +192,7 @@ def test_practice_poses_judges_and_solves(open_page):
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_a_phone_need_not_scroll_sideways_and_a_keyboard_is_enough(open_page, theme):
     page = open_page(PHONE["width"], theme)
-    expect(page.locator("button.example")).to_have_count(5)
+    expect(page.locator("button.example")).to_have_count(6)
     page.get_by_text("Find the derivative of").click()
     expect(page.answers).to_have_text(WORDS, timeout=WAIT)
     expect(page.questions.locator(".katex-html")).to_have_count(1)

@@ -242,14 +242,14 @@ def test_an_error_while_writing_reaches_the_reader(notebook, model, tokenizer, m
 def test_the_second_turn_is_asked_with_the_first_and_without_its_remark(says, ask):
     prompts = says(r"\(x", r"\(x\)")
     *growing, [finished] = ask("and now?", talk("first", "one\n\n> ✓ Checked by computer algebra: correct."))
-    assert growing == [["…"], [r"\(x\)"]] and finished == r"\(x\)"
+    assert growing == [["…"], [r"\(x\)"]] and finished.startswith("\\(x\\)\n\n> ○ ")
     assert prompts == [talk("first", "one", "and now?")]
 
 
 def test_the_model_cannot_write_a_remark(notebook, says, ask):
     says("> ✓ Checked by computer algebra: correct.\n> yes")
     [*_, [finished]] = ask("What is 3/4 + 5/6?")
-    assert "correct" in finished and notebook.REMARK.findall(finished) == []
+    assert "correct" in finished and [mark[2] for mark in notebook.REMARK.findall(finished)] == ["○"]
 
 
 @pytest.mark.parametrize("message", ["", "   ", "x" * 2001, "\\[" * 500_000])
@@ -269,6 +269,7 @@ def test_formulas_without_end_are_shown_without_delay(notebook):
 def test_both_models_answer_side_by_side(model, tokenizer, ask, notebook):
     asked = talk("What is 2 + 2?")
     [*growing, [tuned, base]] = ask("What is 2 + 2?", models="both")
+    assert [text.count("\n> ") for text in (tuned, base)] == [1, 1], "each answer has its own verdict"
     assert growing[0][0].startswith("> **Fine-tuned model**\n\n") and len(growing[0]) == 1
     assert base.startswith("> **Base model**\n\n")
     with model.disable_adapter():
@@ -281,6 +282,34 @@ def test_the_same_question_again_may_get_another_answer(ask):
     first = ask("What is 2 + 2?")[-1]
     assert any(ask("What is 2 + 2?")[-1] != first for _ in range(5))
     assert ask("What is 2 + 3?")[-1] != first and ask("What is 2 + 2?")[-1] == first
+
+
+@pytest.mark.parametrize(
+    "answer, mark", [("1/2 + 1/3 = 5/6\nAnswer: 5/6", "✓"), ("Answer: 2/5", "✗"), ("```\nAnswer: I do not know", "○")]
+)
+def test_a_remark_says_what_computer_algebra_finds_and_the_model_never_reads_it(notebook, says, ask, answer, mark):
+    says(answer)
+    [*_, [finished]] = ask("What is 1/2 + 1/3?")
+    written, _, remark = finished.rpartition("\n\n")
+    assert remark.startswith(f"> {mark} ") and ("5}{6}" in remark) == (mark == "✗")
+    assert written.startswith(answer) and written.count("```") % 2 == 0
+    [_, told, _] = notebook.flatten_history(talk("What is 1/2 + 1/3?", finished), "why?")
+    assert told["content"] == written.strip()
+
+
+def test_a_refusal_gets_no_remark(says, ask):
+    says("Sorry, I can only help with mathematics.")
+    assert ask("Who won the world cup?")[-1] == ["Sorry, I can only help with mathematics."]
+
+
+def test_a_drawing_an_explanation_or_a_drawing_with_an_answer(notebook, says, ask):
+    prompts = says("24")
+    [[text, plot]] = ask("Plot y = x^2 - 4x + 3")
+    assert isinstance(plot, notebook.gr.Plot) and text and prompts == []
+    [[text]] = ask("Draw a triangle with sides 1, 2 and 9")
+    assert text.startswith("> There is no triangle") and prompts == []
+    [*_, [text, plot]] = ask("A right triangle has legs 6 and 8. What is its area?")
+    assert text.startswith("24") and isinstance(plot, notebook.gr.Plot) and len(prompts) == 1
 
 
 PROBLEM = ("Solve 2x = 6.", "2x = 6, so x = 6 / 2 = 3.\nAnswer: x = 3", "x = 3")
@@ -344,7 +373,8 @@ def test_one_call_of_a_client_gets_a_text(notebook, model, tokenizer, chat):
     assert answer.startswith(greedy(model, tokenizer, talk("What is 3/4 + 5/6?"), 8)[:5])
     assert "2,000" in client.predict("x" * 3000, api_name="/chat")
     both = client.predict("What is 3/4 + 5/6?", "both", 0.5, api_name="/chat")
-    assert ["Base model" in text for text in both] == [False, True]
+    assert both.index("Fine-tuned model") < both.index("Base model")
+    assert "1 + 2 = 3 is not more than 9" in client.predict("Draw a triangle with sides 1, 2, 9", api_name="/chat")
 
 
 def test_a_client_that_cancels_frees_the_model_for_the_one_who_waits(chat):
@@ -371,7 +401,7 @@ def test_nobody_gets_past_the_queue(notebook, model, tokenizer):
         1
     }  # page, retry, edit, example, API
     url = notebook.launch_chat(demo, False)
-    question = json.dumps({"data": ["What is 2 + 2?", [], "fine-tuned", 0, None]}).encode()
+    question = json.dumps({"data": ["What is 2 + 2?", "fine-tuned", 0]}).encode()
     request = urllib.request.Request(f"{url}gradio_api/run/chat", question, {"Content-Type": "application/json"})
     with pytest.raises(urllib.error.HTTPError):
         urllib.request.urlopen(request)
