@@ -13,7 +13,6 @@ import sys
 import tempfile
 import types
 from collections.abc import Callable
-from itertools import islice
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from conftest import SHARED_DATA, load_notebook  # noqa: E402
@@ -78,21 +77,31 @@ def take_rows(lab: types.ModuleType, count: int) -> list[list[dict]]:
     return [pair["messages"] for pair in pairs]
 
 
-def peak_memory() -> float:
-    """The most memory this process has had so far (GB): on the GPU where there is one, else resident."""
-    import torch
-
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 1e9
+def resident_peak() -> float:
+    """The most main memory this process has had so far (GB)."""
     unit = 1 if platform.system() == "Darwin" else 1024  # bytes there, kilobytes on Linux
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+
+
+def peak_memory() -> float:
+    """The most memory this process has had so far (GB): on the GPU where there is one, else main memory."""
+    import torch
+
+    return torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_available() else resident_peak()
+
+
+def resident_memory() -> float:
+    """The memory this process has now (GB)."""
+    import psutil
+
+    return psutil.Process().memory_info().rss / 1e9
 
 
 def arguments(description: str) -> argparse.ArgumentParser:
     """A parser with what every benchmark understands."""
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("--model", default="embedded", help="embedded, tinyllama or a folder")
-    parser.add_argument("--dtype", default="auto", help="auto (what the notebook takes here), float16, bfloat16, float32")
+    parser.add_argument("--dtype", default="auto", help="auto (the notebook's choice), float16, bfloat16 or float32")
     parser.add_argument("--repeats", type=int, default=3, help="interleaved repetitions, whose medians are shown")
     parser.add_argument("--recipes", nargs="+", help="only these recipes")
     parser.add_argument("--json", type=pathlib.Path, help="file to write all measurements to")
@@ -121,40 +130,44 @@ def medians(measured: dict[str, list[dict]]) -> dict[str, dict[str, float]]:
     }
 
 
-def report(options: argparse.Namespace, measured: dict[str, list[dict]], ours: str, rates: list[str]) -> None:
-    """Print medians and how many times the others' rates ours are; write everything to the file asked for."""
+def show(tables: dict[str, list[dict]]) -> None:
+    """Print each table."""
     import pandas as pd
+
+    for title, rows in tables.items():
+        print(f"\n{title}", pd.DataFrame(rows).round(2).to_string(index=False), sep="\n")
+
+
+def save(file: pathlib.Path, found: dict) -> None:
+    """Write what was found with the command, the machine and the versions it was found with."""
     import torch
 
+    on_gpu = torch.cuda.is_available()
+    packages = ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "datasets", "trl")
+    installed = {package.metadata["Name"]: package.version for package in importlib.metadata.distributions()}
+    words = [word for word in sys.argv[1:] if not word.startswith("/")]  # not where things lie on this machine
+    head = {
+        "command": " ".join(["python", f"tests/benchmarks/{pathlib.Path(sys.argv[0]).name}", *words]),
+        "device": torch.cuda.get_device_name() if on_gpu else f"CPU, {torch.get_num_threads()} threads",
+        "versions": {name: installed.get(name) for name in packages},
+    }
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(head | found, indent=1))
+
+
+def report(options: argparse.Namespace, measured: dict[str, list[dict]], ours: str, rates: list[str]) -> None:
+    """Print medians and how many times the others' rates ours are; write everything to the file asked for."""
     table = medians(measured)
-    print("\nMedians of", options.repeats, "repetitions", pd.DataFrame(table).to_string(), sep="\n")
+    show({f"Medians of {options.repeats} repetitions": [{"recipe": name, **row} for name, row in table.items()]})
     ratios = {
         f"{rate}, {ours} / {other}": table[ours][rate] / table[other][rate]
-        for rate in rates for other in table if ours in table and other != ours
-    }  # fmt: skip
-    print(*(f"{name}: {ratio:.2f}" for name, ratio in ratios.items()), sep="\n")
+        for rate in rates
+        for other in table
+        if ours in table and other != ours
+    }
+    print("", *(f"{name}: {ratio:.2f}" for name, ratio in ratios.items()), sep="\n")
     if options.json:
-        names = ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "trl")
-        device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
-        found = {
-            "command": " ".join(["python", *sys.argv]),
-            "device": device,
-            "processor": platform.processor() or platform.machine(),
-            "versions": {name: version_of(name) for name in names},
-            "medians": table,
-            "ratios": ratios,
-            "measured": measured,
-        }
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(found, indent=1))
-
-
-def version_of(name: str) -> str | None:
-    """A package's version, or None where it is not installed."""
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
+        save(options.json, {"medians": table, "ratios": ratios, "measured": measured})
 
 
 def run(options: argparse.Namespace, recipes: dict[str, Callable], ours: str, rates: list[str]) -> None:
