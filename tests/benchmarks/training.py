@@ -1,0 +1,243 @@
+"""Training: the published recipe, TRL's SFTTrainer at its defaults and this notebook on the same rows.
+
+    pip install -r tests/benchmarks/requirements.txt
+    python tests/benchmarks/training.py --json results/benchmarks/training.json
+
+Same rows, model, seed, layers and rank of the adapter, learning rate, schedule and effective batch; no evaluation and
+no checkpoint while training. Real tokens are those of the rows, without padding. On a machine that others use as
+well, the rates per CPU second are the steady ones.
+
+- published: rows padded to 300 tokens, loss on all of them, gradient checkpointing, `prepare_model_for_kbit_training`,
+  the model loaded anew for each experiment and the old one kept, 5 % dropout in the adapter. Its float16 autocast
+  becomes bfloat16 on a CPU.
+- trl: SFTTrainer and SFTConfig as they come (bfloat16 autocast, gradient checkpointing, no dropout in the adapter),
+  with completion-only loss.
+  On a GPU without bfloat16 (or with --dtype float16) `fp16=True`, since `bf16=True` cannot run there.
+- notebook: the notebook's own functions at its preset's dropout (embedded: none).
+"""
+
+import argparse
+import math
+import pathlib
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import common  # noqa: E402
+
+
+def clock(began: list[float]) -> list[float]:
+    """Seconds on the wall and of the processor since `began`."""
+    return [now - then for now, then in zip((time.perf_counter(), time.process_time()), began)]
+
+
+def now() -> list[float]:
+    """The wall's and the processor's time."""
+    return clock([0.0, 0.0])
+
+
+class Run:
+    """What one process measures: rows, phases in seconds, and the model that came out."""
+
+    def __init__(self, options: argparse.Namespace, folder: str) -> None:
+        import torch
+        from transformers import set_seed
+
+        self.options, self.folder, self.phases = options, folder, {}
+        self.lab = common.open_notebook(options.model, options.dtype, folder)
+        rows = common.take_rows(self.lab, options.steps * options.batch * options.accumulation + options.eval_rows)
+        self.train_rows, self.eval_rows = rows[: -options.eval_rows], rows[-options.eval_rows :]
+        self.dtype = self.lab.compute_dtype()
+        self.on_gpu = torch.cuda.is_available()
+        set_seed(self.lab.SEED)
+
+    def phase(self, name: str, began: list[float]) -> None:
+        """Add to a phase the seconds since `began`."""
+        import torch
+
+        if self.on_gpu:
+            torch.cuda.synchronize()
+        for unit, seconds in zip(("seconds", "CPU seconds"), clock(began)):
+            self.phases[f"{name}, {unit}"] = self.phases.get(f"{name}, {unit}", 0.0) + seconds
+
+    def hyperparameters(self) -> dict:
+        """What the three trainers are given alike."""
+        precision = "fp16" if self.dtype == self.lab.torch.float16 else "bf16"
+        return dict(
+            output_dir=self.folder, num_train_epochs=1, per_device_train_batch_size=self.options.batch,
+            per_device_eval_batch_size=self.options.batch, gradient_accumulation_steps=self.options.accumulation,
+            learning_rate=self.options.learning_rate, warmup_steps=0.05, lr_scheduler_type="cosine",
+            seed=self.lab.SEED, save_strategy="no", report_to="none", use_cpu=not self.on_gpu, **{precision: True},
+        )  # fmt: skip
+
+    def result(self, model) -> dict[str, float]:
+        """Rates, phases, peak memory; the perplexity of responses by one function, whatever trained the model."""
+        peak = common.peak_memory()
+        nll, tokens = self.lab.corpus_nll(model, [self.lab.encode(row, self.lab.tokenizer) for row in self.eval_rows])
+        real = self.options.experiments * sum(map(self.lab.token_count, self.train_rows))
+        return {
+            "real tokens per second": real / self.phases["train, seconds"],
+            "real tokens per CPU second": real / self.phases["train, CPU seconds"],
+            **self.phases,
+            "peak memory, GB": peak,
+            "validation perplexity": math.exp(nll.sum() / tokens.sum()),
+            "real tokens": real,
+        }
+
+
+def load_4bit(run: Run):
+    """The base in NF4 with double quantization, as the published notebook loads it."""
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    quantization = BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_compute_dtype=run.dtype, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True
+    )
+    return AutoModelForCausalLM.from_pretrained(
+        run.lab.MODEL_PATH, quantization_config=quantization, dtype=run.dtype,
+        device_map={"": 0 if run.on_gpu else "cpu"},
+    )  # fmt: skip
+
+
+def lora(run: Run, dropout: float):
+    """An adapter of the published layers and rank."""
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=run.lab.LORA_RANK, lora_alpha=32, lora_dropout=dropout,
+        target_modules=run.lab.LORA_TARGET_MODULES, bias="none", task_type="CAUSAL_LM",
+    )  # fmt: skip
+
+
+def published(run: Run):
+    """One experiment of the published notebook; returns its trainer."""
+    from datasets import Dataset
+    from peft import get_peft_model, prepare_model_for_kbit_training
+    from transformers import DataCollatorForLanguageModeling, Trainer, TrainingArguments
+
+    began, tokenizer = now(), run.lab.tokenizer
+    model = get_peft_model(prepare_model_for_kbit_training(load_4bit(run)), lora(run, 0.05))
+    run.phase("load", began)
+
+    def tokenised(rows: list[list[dict]]) -> Dataset:
+        texts = [tokenizer.apply_chat_template(row, tokenize=False) for row in rows]
+        padded = tokenizer(
+            texts, add_special_tokens=False, padding="max_length", truncation=True, max_length=common.MAX_LENGTH
+        )
+        return Dataset.from_dict(dict(padded))
+
+    began = now()
+    train_dataset, eval_dataset = tokenised(run.train_rows), tokenised(run.eval_rows)
+    run.phase("tokenise", began)
+    trainer = Trainer(
+        model=model, args=TrainingArguments(**run.hyperparameters(), logging_steps=50), train_dataset=train_dataset,
+        eval_dataset=eval_dataset, data_collator=DataCollatorForLanguageModeling(tokenizer, mlm=False),
+    )  # fmt: skip
+    began = now()
+    trainer.train()
+    run.phase("train", began)
+    began = now()
+    trainer.evaluate()
+    run.phase("evaluate", began)
+    return trainer
+
+
+def trl(run: Run):
+    """One experiment with TRL; returns its trainer."""
+    from datasets import Dataset
+    from trl import SFTConfig, SFTTrainer
+
+    began = now()
+    model = load_4bit(run)
+    run.phase("load", began)
+    began = now()
+    train_dataset, eval_dataset = (
+        Dataset.from_list([{"prompt": row[:-1], "completion": row[-1:]} for row in rows])
+        for rows in (run.train_rows, run.eval_rows)
+    )
+    trainer = SFTTrainer(
+        model=model, args=SFTConfig(**run.hyperparameters(), completion_only_loss=True), train_dataset=train_dataset,
+        eval_dataset=eval_dataset, processing_class=run.lab.tokenizer, peft_config=lora(run, 0.0),
+    )  # fmt: skip
+    run.phase("tokenise", began)
+    began = now()
+    trainer.train()
+    run.phase("train", began)
+    began = now()
+    trainer.evaluate()
+    run.phase("evaluate", began)
+    return trainer
+
+
+def notebook(run: Run):
+    """One experiment of this notebook; returns its trainer."""
+    lab, options = run.lab, run.options
+    from datasets import Dataset
+
+    if not hasattr(lab, "base_model"):
+        began = now()
+        lab.base_model = lab.load_base_model(lab.MODEL_PATH)
+        run.phase("load", began)
+        lab.train_dataset, lab.eval_dataset = (
+            Dataset.from_list([{"messages": row} for row in rows]) for rows in (run.train_rows, run.eval_rows)
+        )
+        arguments, trainer_class = lab.training_arguments, lab.ResponseTrainer
+
+        def without_pauses(*given, **more):
+            """The notebook's arguments, but without evaluations and checkpoints while training."""
+            training_arguments = arguments(*given, **more)
+            training_arguments.eval_strategy = training_arguments.save_strategy = "no"
+            training_arguments.load_best_model_at_end = False
+            return training_arguments
+
+        class Timed(trainer_class):
+            """The notebook's trainer, which tells when training begins and ends, and then evaluates once."""
+
+            def train(self, *given, **more):
+                run.phase("tokenise", run.began)
+                began = now()
+                super().train(*given, **more)
+                run.phase("train", began)
+                began = now()
+                self.evaluate()
+                run.phase("evaluate", began)
+
+        lab.training_arguments, lab.ResponseTrainer = without_pauses, Timed
+    lab.set_seed(lab.SEED)
+    model = lab.attach_adapter(lab.base_model, lab.LORA_RANK)
+    run.began = now()
+    return lab.train_adapter(
+        model, pathlib.Path(run.folder), options.batch, 1, learning_rate=options.learning_rate,
+        gradient_accumulation_steps=options.accumulation,
+    )  # fmt: skip
+
+
+def recipe(experiment):
+    """A function of the options that measures one recipe in this process."""
+
+    def measured(options: argparse.Namespace) -> dict[str, float]:
+        with tempfile.TemporaryDirectory() as folder:
+            run = Run(options, folder)
+            trainers = [experiment(run) for _ in range(options.experiments)]  # kept, as in the published notebook
+            return run.result(trainers[-1].model)
+
+    return measured
+
+
+RECIPES = {"published": recipe(published), "trl": recipe(trl), "notebook": recipe(notebook)}
+
+
+def parse(words: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = common.arguments(__doc__)
+    parser.add_argument("--steps", type=int, default=3, help="optimizer steps")
+    parser.add_argument("--batch", type=int, default=4, help="rows per forward pass")
+    parser.add_argument("--accumulation", type=int, default=2, help="forward passes per optimizer step")
+    parser.add_argument("--eval-rows", type=int, default=16, help="rows of which the perplexity is taken")
+    parser.add_argument("--experiments", type=int, default=1, help="experiments in a row in the same process")
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    return parser.parse_args(words)
+
+
+if __name__ == "__main__":
+    common.run(parse(), RECIPES, "notebook", ["real tokens per second", "real tokens per CPU second"])

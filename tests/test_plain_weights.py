@@ -1,0 +1,58 @@
+"""Answers with plain weights in place of 4-bit ones: the same model within rounding, and nothing left behind."""
+
+import pathlib
+
+import pytest
+import torch
+from conftest import load_notebook
+from transformers import LlamaConfig, LlamaForCausalLM
+
+
+@pytest.fixture(scope="module")
+def lab(sentencepiece_folder, tmp_path_factory):
+    """The notebook's definitions around a tiny 4-bit base with an adapter that changes it."""
+    folder: pathlib.Path = tmp_path_factory.mktemp("plain")
+    lab = load_notebook("plain_lab", LORA_TARGET_MODULES="all-linear", MAX_NEW_TOKENS=6)
+    lab.compute_dtype = lambda: torch.float32  # so that rounding hides nothing
+    lab.tokenizer = lab.load_tokenizer(sentencepiece_folder)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=32000, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=512, initializer_range=0.15,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(folder)
+    lab.model = lab.attach_adapter(lab.load_base_model(folder), 4).eval()
+    for name, weight in lab.model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.3)
+    return lab
+
+
+def logits(model) -> torch.Tensor:
+    with torch.no_grad():
+        return model(torch.arange(3, 40)[None]).logits
+
+
+def test_plain_weights_compute_the_same_with_and_without_the_adapter(lab):
+    adapted = logits(lab.model)
+    with lab.model.disable_adapter():
+        base = logits(lab.model)
+        with lab.plain_weights(lab.model):
+            torch.testing.assert_close(logits(lab.model), base, rtol=1e-3, atol=1e-3)
+    assert (adapted - base).abs().max() > 0.1, "this adapter must change something, or the test shows nothing"
+    with lab.plain_weights(lab.model):
+        torch.testing.assert_close(logits(lab.model), adapted, rtol=1e-3, atol=1e-3)
+        assert not torch.equal(logits(lab.model), adapted), "the layers must compute in another way"
+    assert torch.equal(logits(lab.model), adapted)
+
+
+def test_plain_weights_come_off_when_answering_fails(lab, monkeypatch):
+    before = logits(lab.model)
+    monkeypatch.setattr(lab, "repeats_itself", lambda answer: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        lab.generate_answers(lab.model, ["### Instruction:\n1 + 1?\n\n### Response:\n"])
+    assert torch.equal(logits(lab.model), before)
+    lab.model.train()
+    lab.model(torch.arange(3, 40)[None], labels=torch.arange(3, 40)[None]).loss.backward()
+    lab.model.eval()
+    assert all(weight.grad.abs().sum() > 0 for name, weight in lab.model.named_parameters() if "lora_B" in name)
