@@ -24,9 +24,8 @@ def run_script(folder: pathlib.Path, model: pathlib.Path, launcher: list[str]) -
     from nbconvert import PythonExporter
     from papermill.parameterize import parameterize_notebook
 
-    book = parameterize_notebook(
-        nbformat.read(NOTEBOOK, 4), SETTINGS | {"MODEL_NAME": str(model), "RESULTS_DIR": "out"}
-    )
+    settings = SETTINGS | {"MODEL_NAME": str(model), "RESULTS_DIR": "out"}
+    book = parameterize_notebook(nbformat.read(NOTEBOOK, 4), settings)
     folder.mkdir()
     (folder / "script.py").write_text(PythonExporter().from_notebook_node(book)[0], encoding="utf-8")
     environment = dict(os.environ, OMP_NUM_THREADS="1", MPLBACKEND="agg", PYTHONWARNINGS="ignore")
@@ -54,10 +53,9 @@ def test_two_processes_give_the_loss_of_one(runs):
         assert two[column].tolist() == pytest.approx(one[column].tolist(), rel=1e-3)
     assert two["best_step"].tolist() == one["best_step"].tolist()
     for name in one.index:
-        losses = [
-            [entry["loss"] for entry in json.loads((results / "adapters" / name / "finished.json").read_text())["history"]
-             if "loss" in entry] for results in runs
-        ]  # fmt: skip
+        files = [results / "adapters" / name / "finished.json" for results in runs]
+        histories = [json.loads(file.read_text())["history"] for file in files]
+        losses = [[entry["loss"] for entry in history if "loss" in entry] for history in histories]
         assert losses[1] == pytest.approx(losses[0], rel=1e-3)
 
 
