@@ -6,7 +6,6 @@ import pathlib
 import subprocess
 import sys
 
-import nbformat
 import pandas as pd
 import pytest
 import test_training
@@ -22,10 +21,11 @@ SETTINGS = dict(
 def run_script(folder: pathlib.Path, model: pathlib.Path, launcher: list[str]) -> pathlib.Path:
     """The notebook as nbconvert's script, run in a folder of its own; returns its results."""
     from nbconvert import PythonExporter
+    from papermill.iorw import load_notebook_node
     from papermill.parameterize import parameterize_notebook
 
     settings = SETTINGS | {"MODEL_NAME": str(model), "RESULTS_DIR": "out"}
-    book = parameterize_notebook(nbformat.read(NOTEBOOK, 4), settings)
+    book = parameterize_notebook(load_notebook_node(str(NOTEBOOK)), settings)
     folder.mkdir()
     (folder / "script.py").write_text(PythonExporter().from_notebook_node(book)[0], encoding="utf-8")
     environment = dict(os.environ, OMP_NUM_THREADS="1", MPLBACKEND="agg", PYTHONWARNINGS="ignore")

@@ -133,6 +133,17 @@ def test_a_broken_checkpoint_is_refused_and_the_one_before_is_used(
     assert numbers(lab, run, row)[0] == undisturbed[1][0]
 
 
+def test_where_no_checkpoint_is_whole_training_starts_anew(lab, undisturbed, killed, capsys):
+    folder = lab.RESULTS / "checkpoints" / "all_broken"
+    lab.shutil.copytree(killed, folder)
+    for checkpoint in folder.iterdir():
+        truncate(checkpoint / "scheduler.pt")
+    row = lab.run_experiment("all_broken", **SHORT)
+    shown = capsys.readouterr().out
+    assert shown.count("scheduler.pt is damaged") >= 2 and "goes on" not in shown
+    assert numbers(lab, "all_broken", row)[0] == undisturbed[1][0]
+
+
 def test_a_finished_experiment_is_not_trained_again(lab, undisturbed, monkeypatch, capsys):
     monkeypatch.setattr(lab, "MAX_NEW_TOKENS", 16)
     monkeypatch.setattr(lab, "EVAL_SAMPLES", 3)
