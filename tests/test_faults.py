@@ -52,16 +52,22 @@ def hub(tmp_path_factory):
     return FakeHub(folder)
 
 
-def read(hub, home, faults=(), after=1, **wanted) -> dict:
-    """What a fresh process reads from the Hub that meets these faults after its first request for rows."""
+def start_reading(hub, home, faults=(), after=1, **wanted) -> subprocess.Popen:
+    """A fresh process that reads from the Hub and meets these faults after its first requests for rows."""
     hub.faults, hub.after = list(faults), after
     hub.requests.clear()
     environment = dict(os.environ, HF_ENDPOINT=hub.url, HF_HOME=str(home), HF_HUB_DOWNLOAD_TIMEOUT="1")
     wanted = json.dumps({"config": "QA", "revision": COMMIT} | wanted)
     command = [sys.executable, "-c", READER, str(ROOT / "tests"), hub.url, wanted]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1]) | {"shown": done.stdout}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def read(hub, home, *args, **wanted) -> dict:
+    """What such a process has read when it ends."""
+    process = start_reading(hub, home, *args, **wanted)
+    shown, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors[-3000:]
+    return json.loads(shown.splitlines()[-1])
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +86,17 @@ def test_a_stream_that_breaks_off_is_read_on_without_a_row_lost_or_doubled(hub, 
     result = read(hub, tmp_path, faults, after=4)
     assert result["rows"] == undisturbed and not result["error"]
     assert max(result["slept"], default=0) >= waited
+
+
+def test_a_kill_while_rows_are_read_leaves_nothing_that_disturbs_the_next_run(hub, undisturbed, tmp_path):
+    process = start_reading(hub, tmp_path, ["hang"] * 9, after=2)
+    deadline = time.monotonic() + 200
+    while len(hub.requests) < 3 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.kill()
+    process.communicate()
+    assert len(hub.requests) >= 3, "it was to be killed in the middle of the stream"
+    assert read(hub, tmp_path)["rows"] == undisturbed
 
 
 def test_a_hub_that_keeps_refusing_is_given_up_with_the_setting_named(hub, tmp_path):
