@@ -18,7 +18,7 @@ SETTINGS = dict(
 )  # fmt: skip
 
 
-def run_script(folder: pathlib.Path, model: pathlib.Path, launcher: list[str]) -> pathlib.Path:
+def run_script(folder: pathlib.Path, model: pathlib.Path, launcher: list[str], processes: int) -> pathlib.Path:
     """The notebook as nbconvert's script, run in a folder of its own; returns its results."""
     from nbconvert import PythonExporter
     from papermill.iorw import load_notebook_node
@@ -28,10 +28,13 @@ def run_script(folder: pathlib.Path, model: pathlib.Path, launcher: list[str]) -
     book = parameterize_notebook(load_notebook_node(str(NOTEBOOK)), settings)
     folder.mkdir()
     (folder / "script.py").write_text(PythonExporter().from_notebook_node(book)[0], encoding="utf-8")
-    environment = dict(os.environ, OMP_NUM_THREADS="1", MPLBACKEND="agg", PYTHONWARNINGS="ignore")
+    environment = dict(
+        os.environ, OMP_NUM_THREADS="1", MPLBACKEND="agg", PYTHONWARNINGS="ignore", CUDA_VISIBLE_DEVICES=""
+    )
     command = [sys.executable, *launcher, "script.py"]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=1500)
     assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("\nExp1_Baseline: ") == processes, "each process says what it trains"
     return folder / "out"
 
 
@@ -41,9 +44,10 @@ def runs(lab, sentencepiece_folder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("accelerate")
     for file in sentencepiece_folder.iterdir():
         (lab.RESULTS / "base" / file.name).write_bytes(file.read_bytes())
-    two = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1"]
+    two = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
     two += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
-    return [run_script(folder / name, lab.RESULTS / "base", how) for name, how in (("one", []), ("two", two))]
+    model = lab.RESULTS / "base"
+    return [run_script(folder / "one", model, [], 1), run_script(folder / "two", model, two, 2)]
 
 
 def test_two_processes_give_the_loss_of_one(runs):
