@@ -27,10 +27,13 @@ def hub_with(monkeypatch, notebook, gated=False):
     """The network's edge: a Hub that has the default model and dataset and nothing else."""
     known = {"TinyLlama/TinyLlama-1.1B-Chat-v1.0", "openbmb/UltraData-Math", "google/gemma-2b"}
 
-    def repo_info(self, repo_id, repo_type=None, timeout=None):
+    def repo_info(self, repo_id, repo_type=None, revision=None, timeout=None):
         if repo_id not in known:
             error = notebook.RepositoryNotFoundError.__new__(notebook.RepositoryNotFoundError)
             raise error
+        if revision not in (None, "v1.0"):
+            missing = notebook.huggingface_hub.errors.RevisionNotFoundError
+            raise missing.__new__(missing)
         return type("Info", (), {"sha": "0" * 40, "gated": "manual" if repo_id.startswith("google/") else False})
 
     def auth_check(repo_id, repo_type=None):
@@ -123,6 +126,9 @@ def test_resolving_twice_changes_nothing(notebook, shipped, no_hub):
         ("SEED", -1, "at least 0"),
         ("SHARE_LINK", "yes", "'auto', True or False"),
         ("RESULTS_DIR", "", "folder"),
+        ("MOUNT_DRIVE", "yes", "True or False"),
+        ("MODEL_REVISION", None, "a commit, tag or branch"),
+        ("PUSH_TO_HUB", True, "a name on the Hub"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_name_and_what_is_right(notebook, shipped, name, value, hint):
@@ -141,6 +147,13 @@ def test_a_model_that_does_not_exist_is_refused(notebook, shipped, monkeypatch, 
     hub_with(monkeypatch, notebook)
     with pytest.raises(ValueError, match="MODEL_NAME"):
         notebook.resolve_settings(shipped | {"MODEL_NAME": name})
+
+
+def test_a_revision_that_does_not_exist_is_refused_and_one_that_does_becomes_a_commit(notebook, shipped, monkeypatch):
+    hub_with(monkeypatch, notebook)
+    assert notebook.look_up("MODEL_NAME", shipped["MODEL_NAME"], "model", "v1.0") == "0" * 40
+    with pytest.raises(ValueError, match="DATASET_REVISION = 'v2.0': openbmb/UltraData-Math has no such revision"):
+        notebook.resolve_settings(shipped | {"DATASET_REVISION": "v2.0"})
 
 
 def test_a_gated_model_says_what_to_do(notebook, shipped, monkeypatch):

@@ -1,0 +1,97 @@
+"""What one takes home works without the notebook: a fresh process has only the folder."""
+
+import json
+import math
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import pytest
+import test_training
+
+lab = test_training.lab
+FRESH = """
+import json, pathlib
+code, questions = json.loads(pathlib.Path("task.json").read_text())
+exec(code)
+print(json.dumps({question: answer(question) for question in questions}))
+"""
+
+
+def answers_of_a_fresh_process(zip_file, folder) -> tuple[dict, dict]:
+    """Unpack, run the README's first lines of code, ask the example questions; answers then and now."""
+    with zipfile.ZipFile(zip_file) as archive:
+        archive.extractall(folder)
+    code = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(encoding="utf-8"), re.DOTALL)[0]
+    examples = json.loads((folder / "examples.json").read_text(encoding="utf-8"))
+    (folder / "task.json").write_text(json.dumps([code, list(examples)]))
+    command = [sys.executable, "-c", FRESH]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return examples, json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def taken(lab):
+    """The tiny model, trained for a moment and taken home."""
+    lab.MODEL_PATH, lab.PINNED, lab.MAX_NEW_TOKENS = lab.RESULTS / "base", {"model": None}, 24
+    lab.run_experiment("best", **test_training.SHORT)
+    rows = lab.encode_responses(lab.eval_dataset["messages"])
+    return lab.take_home(lab.RESULTS / "adapters" / "best", ["What is 2 + 3?", "Solve x + 1 = 4."], rows, "the card")
+
+
+def test_a_fresh_process_that_has_only_the_folder_answers_the_same(lab, taken, tmp_path):
+    before, now = answers_of_a_fresh_process(taken, tmp_path)
+    assert before == now and all(before.values())
+    assert not list((lab.RESULTS).glob("take_home.part*")), "nothing half made is left"
+
+
+def test_the_merged_model_is_the_tutor_and_not_the_base(lab, taken):
+    rows = lab.encode_responses(lab.eval_dataset["messages"])
+
+    def perplexity(model) -> float:
+        nll, tokens = lab.corpus_nll(model.eval(), rows)
+        return math.exp(nll.sum() / tokens.sum())
+
+    load = lab.AutoModelForCausalLM.from_pretrained
+    merged = perplexity(load(lab.RESULTS / "take_home" / "merged"))
+    tuned = perplexity(lab.PeftModel.from_pretrained(load(lab.MODEL_PATH), lab.RESULTS / "adapters" / "best"))
+    assert merged == pytest.approx(tuned, rel=0.02)
+    assert perplexity(load(lab.MODEL_PATH)) > 1.1 * merged
+
+
+def test_the_adapter_can_be_loaded_from_the_folder_and_names_no_place_of_this_machine(lab, taken):
+    folder = lab.RESULTS / "take_home" / "adapter"
+    assert lab.PeftModel.from_pretrained(lab.base_model, folder).peft_config["default"].r == 4
+    lab.detach_adapter(lab.base_model)
+    config = json.loads((folder / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == lab.MODEL_NAME
+    assert (folder / "README.md").read_text() == "the card"
+
+
+def test_a_merge_that_changes_the_model_is_noticed(lab, taken, monkeypatch):
+    """A fault while the merged model is written: its last layer is lost."""
+    original = lab.LlamaForCausalLM.save_pretrained
+
+    def lossy(self, *args, **kwargs):
+        self.model.layers[-1].mlp.down_proj.weight.data.zero_()
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(lab.LlamaForCausalLM, "save_pretrained", lossy)
+    rows = lab.encode_responses(lab.eval_dataset["messages"])
+    with pytest.raises(AssertionError, match="merging changed the perplexity"):
+        lab.take_home(lab.RESULTS / "adapters" / "best", ["What is 2 + 3?"], rows, "")
+    assert (lab.RESULTS / "take_home" / "README.md").exists(), "what was there before still is"
+    shutil.rmtree(lab.RESULTS / "take_home.part")
+
+
+def test_the_embedded_run_s_tutor_answers_the_example_questions_elsewhere(executed_notebook, tmp_path):
+    results = executed_notebook.results
+    before, now = answers_of_a_fresh_process(results / "take_home.zip", tmp_path)
+    assert before == now and len(before) == 8
+    run, metrics = (json.loads((results / f"{name}.json").read_text()) for name in ("run", "metrics"))
+    card = (tmp_path / "adapter" / "README.md").read_text(encoding="utf-8")
+    assert run["best_experiment"] in card and metrics["verdict"] in card and run["revisions"]["model"] in card
+    assert f"- LEARNING_RATE: `{run['settings']['LEARNING_RATE']}`" in card and "apache-2.0" in card
