@@ -37,6 +37,7 @@ def tinyllama_folder(**changes) -> pathlib.Path:
 
     folder = CACHE / "-".join(["TinyLlama-random", *map(str, changes.values())])
     if not folder.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(0)
         model = LlamaForCausalLM(LlamaConfig(**TINYLLAMA | changes, dtype="float16"))
         with tempfile.TemporaryDirectory(dir=CACHE) as work:

@@ -1,0 +1,64 @@
+"""The benchmarks' own code on a few rows: the same work for every recipe, and losses that are right."""
+
+import math
+import pathlib
+import sys
+
+import pytest
+import torch
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent / "benchmarks"))
+import common  # noqa: E402
+import training  # noqa: E402
+
+SMALL = dict(hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2)
+
+
+@pytest.fixture(scope="module")
+def small_tinyllama(tmp_path_factory) -> pathlib.Path:
+    """A folder with a tiny model of TinyLlama's kind, made by the benchmark's own function."""
+    pytest.importorskip("mistral_common")
+    common.CACHE = tmp_path_factory.mktemp("cache")
+    return common.tinyllama_folder(**SMALL)
+
+
+@pytest.fixture
+def options(small_tinyllama):
+    words = ["--model", str(small_tinyllama), "--steps", "2", "--batch", "2", "--accumulation", "1", "--eval-rows", "4"]
+    return training.parse(words)
+
+
+def full_logits_perplexity(lab, model, rows: list[list[dict]]) -> float:
+    """Perplexity of responses from all logits of one row at a time."""
+    nll = tokens = 0
+    model.eval()
+    for row in rows:
+        encoded = lab.encode(row, lab.tokenizer)
+        labels = torch.tensor(encoded["labels"])[1:]
+        with torch.no_grad():
+            scores = model(torch.tensor([encoded["input_ids"]])).logits[0, :-1].float().log_softmax(-1)
+        graded = labels != -100
+        nll -= scores[graded, labels[graded]].sum().item()
+        tokens += graded.sum().item()
+    return math.exp(nll / tokens)
+
+
+@pytest.mark.parametrize("name", ["published", "trl", "notebook"])
+def test_a_recipe_trains_and_its_perplexity_is_that_of_all_logits(options, name, tmp_path):
+    if name == "trl":
+        pytest.importorskip("trl")
+    run = training.Run(options, str(tmp_path))
+    trainer = getattr(training, name)(run)
+    found = run.result(trainer.model)
+    assert trainer.state.global_step == 2
+    assert found["real tokens"] == sum(map(run.lab.token_count, run.train_rows))
+    assert found["validation perplexity"] == pytest.approx(
+        full_logits_perplexity(run.lab, trainer.model, run.eval_rows), rel=0.02
+    )
+    moved = [weight for weight_name, weight in trainer.model.named_parameters() if "lora_B" in weight_name]
+    assert any(weight.abs().sum() > 0 for weight in moved)
+
+
+def test_medians_are_taken_of_each_number():
+    runs = [{"rate": 1.0, "GB": 3.0}, {"rate": 9.0, "GB": 1.0}, {"rate": 2.0, "GB": 2.0}]
+    assert common.medians({"one": runs}) == {"one": {"rate": 2.0, "GB": 2.0}}
