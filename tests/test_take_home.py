@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 
+import pandas as pd
 import pytest
 import test_training
 
@@ -94,4 +95,6 @@ def test_the_embedded_run_s_tutor_answers_the_example_questions_elsewhere(execut
     run, metrics = (json.loads((results / f"{name}.json").read_text()) for name in ("run", "metrics"))
     card = (tmp_path / "adapter" / "README.md").read_text(encoding="utf-8")
     assert run["best_experiment"] in card and metrics["verdict"] in card and run["revisions"]["model"] in card
-    assert f"- LEARNING_RATE: `{run['settings']['LEARNING_RATE']}`" in card and "apache-2.0" in card
+    row = pd.read_csv(results / "experiments.csv").set_index("experiment").loc[run["best_experiment"]]
+    assert f"- lora_rank: `{row['lora_rank']}`" in card and "LORA_RANK" not in card and "apache-2.0" in card
+    assert str(results) not in card, "no folder of this machine is told"
