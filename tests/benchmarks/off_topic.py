@@ -18,7 +18,7 @@ import pandas as pd
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from conftest import NOTEBOOK, load_notebook  # noqa: E402
 
-NOT_NEEDED = ("install", "base", "results", "chat", "home", "experiments-6", "experiments-7")
+NOT_NEEDED = ("install", "base", "results", "chat", "check", "draw", "home", "take", "experiments-6", "experiments-7")
 SETS = ("fresh", "fresh, calculator", "off-topic", "on-topic")
 
 
