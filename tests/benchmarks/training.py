@@ -201,14 +201,15 @@ def notebook(run: Run):
                 began = now()
                 self.evaluate()
                 run.phase("evaluate", began)
+                self.state.best_global_step = self.state.global_step
 
         lab.training_arguments, lab.ResponseTrainer = without_pauses, Timed
     lab.set_seed(lab.SEED)
     model = lab.attach_adapter(lab.base_model, lab.LORA_RANK)
     run.began = now()
     return lab.train_adapter(
-        model, pathlib.Path(run.folder), options.batch, 1, learning_rate=options.learning_rate,
-        gradient_accumulation_steps=options.accumulation,
+        model, pathlib.Path(run.folder), "benchmark", batch_size=options.batch, num_epochs=1,
+        learning_rate=options.learning_rate, gradient_accumulation_steps=options.accumulation,
     )  # fmt: skip
 
 
