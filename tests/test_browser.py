@@ -165,6 +165,21 @@ def test_both_models_answer_side_by_side_and_on_a_phone_one_below_the_other(open
     assert upper["x"] == lower["x"] and upper["y"] + upper["height"] <= lower["y"]
 
 
+def test_the_model_is_switched_inside_a_conversation(open_page):
+    answers = {}
+    for model in ("fine-tuned", "base"):
+        page = open_page()
+        ask(page, "What is 2 + 3?")
+        finish(page)
+        page.get_by_text("Model and temperature").click()
+        page.get_by_role("radio", name=model).check()
+        ask(page, "Solve 2x + 5 = 17.")
+        finish(page)
+        answers[model] = page.answers.all_inner_texts()
+    assert answers["base"][0] == answers["fine-tuned"][0]
+    assert answers["base"][1] != answers["fine-tuned"][1]
+
+
 def test_practice_poses_judges_and_solves(open_page):
     page = open_page()
     page.get_by_role("tab", name="Practise").click()

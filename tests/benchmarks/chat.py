@@ -1,0 +1,150 @@
+"""Eight browsers ask in turn: is everybody answered, or told to wait, with nothing mixed up and nothing leaked?
+
+    python tests/benchmarks/chat.py [--seconds 120] [--adapter FOLDER | --url URL] [--json FILE]
+
+Serves the page itself with the embedded model (and a fresh adapter, where no trained one is given), and repeats the
+code words of its prompt under each answer, which shows whose history the model read. Of a page served elsewhere (--url)
+histories, threads and memory cannot be seen. Then one user alone: first words, and closed tabs.
+"""
+
+import argparse
+import os
+import pathlib
+import random
+import re
+import sys
+import threading
+import time
+
+import pandas as pd
+from playwright.sync_api import Browser, Page, sync_playwright
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from conftest import load_notebook  # noqa: E402
+from test_browser import ARGUMENTS  # noqa: E402
+
+BROWSERS, TURNS, ALONE = 8, 3, 10
+TOKENS = 24  # of an answer at most: the page is measured, not the model
+PATIENCE = 300  # seconds; after them a question counts as never answered
+ANSWER = ".bot.message:not(.pending)"
+FIRST_WORDS = f"() => /\\w/.test(document.querySelector('{ANSWER}')?.innerText)"
+
+
+def serve(adapter: pathlib.Path | None) -> str:
+    """The embedded model's chat in this process; under each answer stand the code words of its prompt."""
+    notebook = load_notebook("notebook")
+    folder = notebook.unpack_embedded_model(pathlib.Path.home() / ".cache" / "math_education_assistant")
+    notebook.tokenizer = notebook.load_tokenizer(folder)
+    model = notebook.load_base_model(folder)
+    tutor = notebook.PeftModel.from_pretrained(model, adapter) if adapter else notebook.attach_adapter(model, 8)
+    stream_answer = notebook.stream_answer
+
+    def with_code_words(model, tokenizer, messages: list[dict], *rest):
+        """The model's own answer, then all code words of its prompt."""
+        for answer in stream_answer(model, tokenizer, messages, *rest):
+            yield answer
+        yield f"{answer} {' '.join(re.findall(r'code[0-9]+x[0-9]+', str(messages)))}"
+
+    notebook.stream_answer = with_code_words
+    return notebook.launch_chat(notebook.build_chat(tutor.eval(), notebook.tokenizer, TOKENS), False)
+
+
+def held() -> dict[str, int]:
+    """What this process holds, the server with it and the browsers without."""
+    pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
+    writing = [thread.name.startswith("tutor") for thread in threading.enumerate()]
+    megabytes = pages * os.sysconf("SC_PAGE_SIZE") // 10**6
+    return {"megabytes": megabytes, "threads": len(writing), "threads that write": sum(writing)}
+
+
+def open_page(browser: Browser, url: str) -> Page:
+    """The chat in a browser profile of its own."""
+    page = browser.new_context().new_page()
+    page.set_default_timeout(PATIENCE * 1000)
+    page.goto(url)
+    page.box, page.turn, page.sent = page.get_by_test_id("textbox").first, 0, None
+    return page
+
+
+def send(page: Page, question: str) -> None:
+    """Ask, and note when."""
+    page.box.fill(question)
+    page.box.press("Enter")
+    page.turn, page.sent, page.told = page.turn + 1, time.monotonic(), False
+
+
+def soak(pages: list[Page], seconds: float) -> tuple[dict, dict]:
+    """Let all pages ask for some seconds and read until the last is answered; counts of what was seen, and times."""
+    rng, end = random.Random(0), time.monotonic() + seconds
+    seen, times = {"answered": 0, "told to wait": 0, "mixed up": 0}, {"until answered": [], "without a sign": []}
+    while time.monotonic() < end or any(page.sent for page in pages):
+        for number, page in enumerate(pages):
+            if page.sent is None and time.monotonic() < end:
+                if page.turn == TURNS:  # a new conversation
+                    page.get_by_role("button", name="Clear").last.click()
+                    page.wait_for_timeout(1500)  # the page stops what is being written first
+                    page.turn = 0
+                send(page, f"What is {rng.randrange(99)} + {rng.randrange(99)}? code{number}x{rng.randrange(10**6)}")
+            elif page.sent:
+                queue, answers = page.get_by_text(re.compile(r"queue: \d")).count(), page.locator(ANSWER)
+                waited, begun = time.monotonic() - page.sent, answers.count() == page.turn
+                assert waited < PATIENCE, f"browser {number} was not answered"
+                if not page.told and (queue or begun):
+                    page.told = True
+                    times["without a sign"].append(waited)
+                    seen["told to wait"] += queue > 0
+                if begun and page.box.is_enabled():
+                    whose = {code.split("x")[0] for code in re.findall(r"code\d+x", answers.last.inner_text())}
+                    seen["mixed up"] += whose != {f"code{number}"}
+                    seen["answered"] += 1
+                    times["until answered"].append(waited)
+                    page.sent = None
+        time.sleep(0.05)
+    return seen, times
+
+
+def ask_alone(browser: Browser, url: str) -> dict[str, list[float]]:
+    """Seconds until a lone user sees first words, and from closing the tab then until nothing writes any more."""
+    first, freed = [], []
+    for number in range(ALONE):
+        page = open_page(browser, url)
+        send(page, f"What is {number + 3}/4 + 5/6?")
+        page.wait_for_function(FIRST_WORDS, polling=20)
+        first.append(time.monotonic() - page.sent)
+        closed = time.monotonic()
+        page.context.close()
+        while held()["threads that write"]:
+            time.sleep(0.01)
+        freed.append(time.monotonic() - closed)
+    return {"alone, until first words": first, "closed tab, until freed": freed}
+
+
+def main() -> None:
+    """Serve, soak, ask alone, print; all times are seconds."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=120)
+    for name, kind in {"--url": str, "--adapter": pathlib.Path, "--json": pathlib.Path}.items():
+        parser.add_argument(name, type=kind)
+    given = parser.parse_args()
+    url = given.url or serve(given.adapter)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
+        pages = [open_page(browser, url) for _ in range(BROWSERS)]
+        soak(pages, 1)  # what first answers load stays in memory
+        before, (seen, times) = held(), soak(pages, given.seconds)
+        for page in pages:
+            page.context.close()
+        times |= ask_alone(browser, url)
+    for name, seconds in times.items():
+        seen |= {f"{name}, median": pd.Series(seconds).median(), f"{name}, most": max(seconds)}
+    for name, number in held().items():
+        seen |= {f"{name}, before": before[name], f"{name}, after": number}
+    if given.url:  # what this process cannot see
+        seen = {name: value for name, value in seen.items() if not name.startswith((*before, "mixed", "closed"))}
+    print(pd.Series(seen).round(2).to_string())
+    if given.json:
+        pd.Series(seen).to_json(given.json, indent=1)
+
+
+if __name__ == "__main__":
+    main()
