@@ -81,8 +81,7 @@ def soak(pages: list[Page], seconds: float) -> tuple[dict, dict]:
         for number, page in enumerate(pages):
             if page.sent is None and time.monotonic() < end:
                 if page.turn == TURNS:  # a new conversation
-                    page.get_by_role("button", name="Clear").last.click()
-                    page.wait_for_timeout(1500)  # the page stops what is being written first
+                    page.reload()
                     page.turn = 0
                 send(page, f"What is {rng.randrange(99)} + {rng.randrange(99)}? code{number}x{rng.randrange(10**6)}")
             elif page.sent:
