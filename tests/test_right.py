@@ -147,6 +147,11 @@ reference: nothing | This completes the proof. | 7 | out
 reference: a number by the way | Look at chapter 7 | 7 | out
 reference: a refusal | Sorry, I am a maths tutor, and this is not maths. Ask me to solve x + 5 = 20. | 15 | out
 reference: unbalanced | Answer: $\frac{3}{4$ | 3/4 | out
+question said again | Answer: 22/21 | The answer is $\frac{5}{7} + \frac{1}{3}$. | wrong
+product said again | Answer: 3/28 | The answer is $\frac{3}{4} \times \frac{1}{7}$. | wrong
+integral said again | Answer: 28 | The answer to this question is $\int_0^2 (16x - 2) dx$. | wrong
+indefinite integral said again | Answer: $6x^2 - 6x + C$ | The answer is $\int (12x - 6) \, dx$. | wrong
+sum as reference | Answer: $2 + 3$ | It is $3 + 2$. | right
 """.strip().splitlines()
 VERDICTS = {"right": True, "wrong": False, "out": None}
 
