@@ -80,7 +80,7 @@ def test_a_drawing_an_explanation_and_a_line_that_says_what_was_checked(open_pag
     finish(page)
     ask(page, "What is 2 + 3?")
     finish(page)
-    expect(page.remarks.last).to_have_text(re.compile("^[✓✗○]"), timeout=WAIT)
+    expect(page.remarks.last).to_have_text(re.compile(r"^\s*[✓✗○]"), timeout=WAIT)
 
 
 def test_a_message_that_is_too_long_is_refused(open_page):
