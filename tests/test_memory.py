@@ -41,14 +41,17 @@ def test_smaller_parts_give_the_same_result(lab, small_memory, after_backward, c
     whole = lab.run_experiment("undisturbed", **EXACT)
     assert whole["rows_at_once"] == 8 and not whole["recomputed_activations"]
     small_memory(3, after_backward)
-    parts = lab.run_experiment("in_parts", **EXACT)
+    name = f"in_parts_{after_backward}"
+    parts = lab.run_experiment(name, **EXACT)
     assert parts["rows_at_once"] == 2 and not parts["recomputed_activations"]
     assert capsys.readouterr().out.count("Memory ran out: 2 rows at once") == 1
     assert parts["best_validation_loss"] == pytest.approx(whole["best_validation_loss"], rel=5e-3)
     assert parts["final_train_loss"] == pytest.approx(whole["final_train_loss"], rel=5e-3)
-    ours, theirs = adapter(lab, "in_parts"), adapter(lab, "undisturbed")
-    for name in ours:
-        assert torch.nn.functional.cosine_similarity(ours[name].flatten(), theirs[name].flatten(), dim=0) > 0.99, name
+    ours, theirs = adapter(lab, name), adapter(lab, "undisturbed")
+    for weight in ours:
+        assert torch.nn.functional.cosine_similarity(ours[weight].flatten(), theirs[weight].flatten(), dim=0) > 0.99, (
+            weight
+        )
 
 
 def test_at_one_row_activations_are_recomputed_and_the_next_experiment_keeps_them(lab, small_memory):  # noqa: F811
