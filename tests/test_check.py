@@ -214,7 +214,6 @@ What is 1,000 + 1? :: 1.001
 What is 0.1 + 0.2? :: 0.30000000000000004
 What is 7/2? :: 3,5
 Is 7 prime? :: No
-What is 6 * 7? :: 6 * 7 = 42 is wrong. It is 43.
 What is 6*7? :: Answer: 42⏎Actually, 43.
 What is 6*7? :: 42. No, sorry, 44
 What is 6*7? :: 42?
@@ -226,10 +225,8 @@ Solve (x^2-1)/(x-1) = 2 :: x = 1
 Solve x^2 - 4 = 0 for x > 0 :: x = 2 or x = -2
 Find the positive solution of x^2 = 9 :: x = 3 or x = -3
 What is the smaller root of x^2-5x+6=0 :: x = 2 or x = 3
-What is the sum of the roots of x^2 - 5x + 6 = 0? :: x = 2 or x = 3
 How many solutions does x^2 = 9 have? :: x = 3 or x = -3
 Is x = 3 a solution of x^2 = 9? :: x = 3 or x = -3
-Show that x^2 - 1 = 0 :: x = 1 or x = -1
 What is the derivative of x^2 at x = 3? :: 2x
 What is 20% off $50? :: 10
 What is the new price of a phone for 100 dollars after a discount of 20%? :: 20 dollars
@@ -244,14 +241,6 @@ What is 8 / 2(2+2)? :: 16
 What is the opposite of 3? :: 3
 What is 5 less than 12? :: 5 < 12
 Solve x + 1 = 3 mod 2 :: x = 2
-Solve 3x = 5! :: x = 5/3
-What is 20% of 50 + 10? :: Answer: 12
-What is 20% of 50 + 10? :: Answer: 20
-What is half of 10 + 4? :: Answer: 7
-What is 3 + 4 squared? :: Answer: 49
-Find the sum of 3 and 4 squared :: Answer: 49
-Find the product of 3 and 4 plus 1 :: Answer: 15
-What is 6 ÷ 2(1+2)? :: Answer: 9
 What is the mean of 3 and x? :: 3
 the range of f(x) = x^2 :: 0
 What is the range of 5? :: 0

@@ -71,6 +71,13 @@ class Run:
             seed=self.lab.SEED, save_strategy="no", report_to="none", use_cpu=not self.on_gpu, **{precision: True},
         )  # fmt: skip
 
+    def train_and_evaluate(self, trainer) -> None:
+        """Train, then evaluate once: a phase each."""
+        for name, work in {"train": trainer.train, "evaluate": trainer.evaluate}.items():
+            began = now()
+            work()
+            self.phase(name, began)
+
     def result(self, model) -> dict[str, float]:
         """Rates, phases, peak memory; the perplexity of responses by one function, whatever trained the model."""
         peak = common.peak_memory()
@@ -133,12 +140,7 @@ def published(run: Run):
         model=model, args=TrainingArguments(**run.hyperparameters(), logging_steps=50), train_dataset=train_dataset,
         eval_dataset=eval_dataset, data_collator=DataCollatorForLanguageModeling(tokenizer, mlm=False),
     )  # fmt: skip
-    began = now()
-    trainer.train()
-    run.phase("train", began)
-    began = now()
-    trainer.evaluate()
-    run.phase("evaluate", began)
+    run.train_and_evaluate(trainer)
     return trainer
 
 
@@ -160,12 +162,7 @@ def trl(run: Run):
         eval_dataset=eval_dataset, processing_class=run.lab.tokenizer, peft_config=lora(run, 0.0),
     )  # fmt: skip
     run.phase("tokenise", began)
-    began = now()
-    trainer.train()
-    run.phase("train", began)
-    began = now()
-    trainer.evaluate()
-    run.phase("evaluate", began)
+    run.train_and_evaluate(trainer)
     return trainer
 
 
