@@ -1,11 +1,15 @@
 """Faults of the network, the disk, the data and the numbers, caused for real; what the notebook does about each."""
 
+import contextlib
 import ctypes
+import io
 import json
 import os
+import pathlib
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 import pandas as pd
 import pytest
@@ -122,66 +126,108 @@ def test_a_hub_that_is_not_there_is_given_up(hub, tmp_path):
 # --- The disk ---------------------------------------------------------------------------------------------------
 
 
-def small_disk(folder, megabytes: int) -> None:
-    """Put a disk of a few megabytes there, seen by this process alone; skips where the system does not allow it."""
-    new_user, new_mounts, user, group = 0x10000000, 0x00020000, os.getuid(), os.getgid()
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(new_user | new_mounts):
-        os._exit(77)
-    for name, line in (("setgroups", "deny"), ("uid_map", f"0 {user} 1"), ("gid_map", f"0 {group} 1")):
-        with open(f"/proc/self/{name}", "w") as file:
-            file.write(line)
-    if libc.mount(b"none", str(folder).encode(), b"tmpfs", 0, f"size={megabytes}m".encode()):
-        os._exit(77)
+def on_a_small_disk(folder: pathlib.Path, megabytes: int, work: Callable[[], dict]) -> dict:
+    """What `work` returns in a process that sees a disk of a few megabytes there; skips where the system forbids it."""
+    folder.mkdir()
+    result = folder.with_name("result.json")
+    child = os.fork()
+    if not child:
+        try:
+            torch.set_num_threads(1)
+            new_user, new_mounts, user, group = 0x10000000, 0x00020000, os.getuid(), os.getgid()
+            libc = ctypes.CDLL(None, use_errno=True)
+            if libc.unshare(new_user | new_mounts):
+                os._exit(77)
+            for name, line in (("setgroups", "deny"), ("uid_map", f"0 {user} 1"), ("gid_map", f"0 {group} 1")):
+                with open(f"/proc/self/{name}", "w") as file:
+                    file.write(line)
+            if libc.mount(b"none", str(folder).encode(), b"tmpfs", 0, f"size={megabytes}m".encode()):
+                os._exit(77)
+            result.write_text(json.dumps(work()))
+            os._exit(0)
+        except BaseException as error:
+            result.write_text(json.dumps({"error": repr(error)}))
+            os._exit(1)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if status == 77:
+        pytest.skip("this system does not let a test mount a disk")
+    assert status == 0, result.read_text()
+    return json.loads(result.read_text())
+
+
+def fill_up(filler: pathlib.Path) -> None:
+    """Leave not a byte on the disk."""
+    with open(filler, "wb", buffering=0) as file:
+        for size in (1_000_000, 1000, 1):
+            with contextlib.suppress(OSError):
+                while True:
+                    file.write(b"x" * size)
 
 
 @pytest.mark.parametrize("save", [3, 5], ids=["a checkpoint", "the adapter"])
 def test_a_full_disk_is_named_and_after_making_room_training_goes_on(lab, tmp_path, save):
     """The disk fills up just before the tokenizer is saved for the n-th time."""
-    (tmp_path / "disk").mkdir()
-    child = os.fork()
-    if not child:
-        try:
-            torch.set_num_threads(1)
-            small_disk(tmp_path / "disk", 200)
-            lab.RESULTS = tmp_path / "disk"
-            saving, calls, filler = type(lab.tokenizer).save_pretrained, [], tmp_path / "disk" / "filler"
+    saving, calls, filler = type(lab.tokenizer).save_pretrained, [], tmp_path / "disk" / "filler"
 
-            def fill_up(*args, **kwargs):
-                calls.append(1)
-                if len(calls) == save:
-                    with open(filler, "wb", buffering=0) as file:
-                        for size in (1_000_000, 1000, 1):
-                            try:
-                                while True:
-                                    file.write(b"x" * size)
-                            except OSError:
-                                pass
-                return saving(*args, **kwargs)
+    def fill_up_and_save(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == save:
+            fill_up(filler)
+        return saving(*args, **kwargs)
 
-            type(lab.tokenizer).save_pretrained = fill_up
-            report = {}
-            try:
-                lab.run_experiment("full", **SHORT)
-            except Exception as error:
-                report = {"type": type(error).__name__, "text": str(error)}
-            filler.unlink()
-            sys.stdout = open(tmp_path / "shown", "w")
-            report["row"] = lab.run_experiment("full", **SHORT)
-            sys.stdout.close()
-            (tmp_path / "report.json").write_text(json.dumps(report))
-            os._exit(0)
-        except BaseException as error:
-            (tmp_path / "report.json").write_text(json.dumps({"error": repr(error)}))
-            os._exit(1)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    if status == 77:
-        pytest.skip("this system does not let a test mount a disk")
-    report = json.loads((tmp_path / "report.json").read_text())
-    assert status == 0, report
-    assert report["type"] == "RuntimeError" and report["text"].startswith("RESULTS_DIR: the disk is full."), report
-    assert f"Training goes on from step {8 if save == 3 else 14}." in (tmp_path / "shown").read_text()
+    def train_twice() -> dict:
+        lab.RESULTS = tmp_path / "disk"
+        type(lab.tokenizer).save_pretrained = fill_up_and_save
+        with pytest.raises(RuntimeError) as fault:
+            lab.run_experiment("full", **SHORT)
+        filler.unlink()
+        with contextlib.redirect_stdout(io.StringIO()) as shown:
+            row = lab.run_experiment("full", **SHORT)
+        return {"fault": str(fault.value), "shown": shown.getvalue(), "row": row}
+
+    report = on_a_small_disk(tmp_path / "disk", 200, train_twice)
+    assert report["fault"].startswith("RESULTS_DIR: the disk is full.")
+    assert f"Training goes on from step {8 if save == 3 else 14}." in report["shown"]
     assert report["row"]["best_validation_loss"] > 0
+
+
+def test_a_full_disk_is_named_where_results_are_written_and_what_stood_there_stays(lab, tmp_path):
+    """A table, a plot, answers."""
+
+    def write_twice() -> dict:
+        lab.RESULTS, faults = tmp_path / "disk", []
+        table, answers = lab.RESULTS / "table.csv", lab.RESULTS / "answers.jsonl"
+        table.write_text("the table of before")
+        lab.recall(lab.base_model, ["asked before"], lambda rows: ["kept"])
+        before = answers.read_text()
+        fill_up(lab.RESULTS / "filler")
+        figure = lab.plot_topics({"base": lab.pd.Series({"sums": 0.5})})
+
+        def write_a_table() -> None:
+            with lab.whole_file(table) as part:
+                lab.pd.DataFrame({"column": range(100_000)}).to_csv(part)
+
+        def save_a_plot() -> None:
+            with lab.whole_file(lab.RESULTS / "plot.png") as part:
+                figure.savefig(part)
+
+        def keep_answers() -> None:
+            lab.recall(lab.base_model, ["asked now"], lambda rows: ["long " * 100_000])
+
+        for write in (write_a_table, save_a_plot, keep_answers):
+            with pytest.raises(RuntimeError) as fault:
+                write()
+            faults.append(str(fault.value))
+        left = [table.read_text(), before in answers.read_text(), (lab.RESULTS / "plot.png").exists()]
+        (lab.RESULTS / "filler").unlink()
+        write_a_table(), save_a_plot(), keep_answers()
+        known = lab.recall(lab.base_model, ["asked before", "asked now"], lambda rows: pytest.fail("written again"))
+        return {"faults": faults, "left": left, "known": [text[:4] for text in known]}
+
+    report = on_a_small_disk(tmp_path / "disk", 8, write_twice)
+    assert all(fault.startswith("RESULTS_DIR: the disk is full.") for fault in report["faults"]), report["faults"]
+    assert report["left"] == ["the table of before", True, False]
+    assert report["known"] == ["kept", "long"]
 
 
 def test_a_folder_that_cannot_be_made_is_named(lab, tmp_path):

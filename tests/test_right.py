@@ -197,9 +197,10 @@ def test_any_text_can_be_read(notebook, strict):
 def test_references_of_the_generator(notebook):
     rows = list(itertools.islice(notebook.make_problems(seed=77), 200))
     references = [row["answer"] for row in rows]
-    concepts = [row["topic"] == "concepts" for row in rows]
     verdicts = notebook.judge_answers(references, references)
-    assert verdicts == [None if concept else True for concept in concepts]
+    for row, verdict in zip(rows, verdicts):
+        right = {"concepts": [None], "odds and ends": [None, True]}.get(row["topic"], [True])
+        assert verdict in right, row
     others = references[1:] + references[:1]
     assert all(
         (reference.rpartition("= ")[2] == other.rpartition("= ")[2]) or verdict is not True

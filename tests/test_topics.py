@@ -83,7 +83,7 @@ def test_fresh_problems_are_new_and_equally_many(notebook):
     fresh = notebook.fresh_problems(12, 2, known)
     assert not known & {notebook.bare_question(messages[0]["content"]) for messages in fresh["messages"]}
     counts = {topic: fresh["topic"].count(topic) for topic in set(fresh["topic"])}
-    assert counts == {topic: 12 for topic in notebook.TOPICS if topic != "concepts"}
+    assert counts == {topic: 12 for topic in notebook.COMPUTABLE}
 
 
 def test_where_nothing_new_is_left_the_setting_is_named(notebook):
