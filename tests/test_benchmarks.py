@@ -59,6 +59,12 @@ def test_a_recipe_trains_and_its_perplexity_is_that_of_all_logits(options, name,
     assert any(weight.abs().sum() > 0 for weight in moved)
 
 
+def test_undoing_a_trick_changes_the_cost_and_not_the_learning(options):
+    found = {name: measured(options) for name, measured in training.ALONE.items()}
+    perplexity = found["notebook"]["validation perplexity"]
+    assert all(run["validation perplexity"] == pytest.approx(perplexity, rel=0.02) for run in found.values()), found
+
+
 def test_medians_are_taken_of_each_number():
     runs = [{"rate": 1.0, "GB": 3.0}, {"rate": 9.0, "GB": 1.0}, {"rate": 2.0, "GB": 2.0}]
     assert common.medians({"one": runs}) == {"one": {"rate": 2.0, "GB": 2.0}}

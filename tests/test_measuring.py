@@ -194,7 +194,9 @@ PROBLEMS = 60
 @pytest.fixture(scope="module")
 def answered(notebook) -> dict[str, pd.DataFrame]:
     """Three stand-ins that answer the notebook's own problems: never rightly, half of them, always."""
-    problems = [row for row in islice(notebook.make_problems(seed=8), 200) if row["topic"] in notebook.COMPUTABLE][:PROBLEMS]
+    problems = [row for row in islice(notebook.make_problems(seed=8), 200) if row["topic"] in notebook.COMPUTABLE][
+        :PROBLEMS
+    ]
     rows = pd.DataFrame(problems).rename(columns={"answer": "reference"})
     rows = rows.assign(nll=10.0, tokens=20, answer_tokens=20, ended=True)
     answers = {

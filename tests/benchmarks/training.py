@@ -14,6 +14,8 @@ well, the rates per CPU second are the steady ones.
   with completion-only loss.
   On a GPU without bfloat16 (or with --dtype float16) `fp16=True`, since `bf16=True` cannot run there.
 - notebook: the notebook's own functions at its preset's dropout (embedded: none).
+
+`--alone` measures instead what each trick of the notebook is worth: the notebook with one of them undone at a time.
 """
 
 import argparse
@@ -22,6 +24,7 @@ import pathlib
 import sys
 import tempfile
 import time
+from functools import partial
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import common  # noqa: E402
@@ -166,8 +169,8 @@ def trl(run: Run):
     return trainer
 
 
-def notebook(run: Run):
-    """One experiment of this notebook; returns its trainer."""
+def notebook(run: Run, undo=None, **instead):
+    """One experiment of this notebook, with a trick undone or other arguments for the Trainer; returns its trainer."""
     lab, options = run.lab, run.options
     from datasets import Dataset
 
@@ -175,6 +178,8 @@ def notebook(run: Run):
         began = now()
         lab.base_model = lab.load_base_model(lab.MODEL_PATH)
         run.phase("load", began)
+        if undo:
+            undo(lab)
         lab.train_dataset, lab.eval_dataset = (
             Dataset.from_list([{"messages": row} for row in rows]) for rows in (run.train_rows, run.eval_rows)
         )
@@ -185,6 +190,7 @@ def notebook(run: Run):
             training_arguments = arguments(*given, **more)
             training_arguments.eval_strategy = training_arguments.save_strategy = "no"
             training_arguments.load_best_model_at_end = False
+            vars(training_arguments).update(instead)
             return training_arguments
 
         class Timed(trainer_class):
@@ -210,6 +216,30 @@ def notebook(run: Run):
     )  # fmt: skip
 
 
+def grade_all_positions(lab) -> None:
+    """Logits of every position, of which those of the response are then graded."""
+    import torch
+
+    def response_nll(model, batch):
+        """Negative log-likelihood of each row's response, and its tokens."""
+        logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False).logits
+        labels = batch["labels"][:, 1:]
+        nll = torch.nn.functional.cross_entropy(logits[:, :-1].float().transpose(1, 2), labels, reduction="none")
+        return nll.sum(dim=1), (labels != -100).sum(dim=1)
+
+    lab.response_nll = response_nll
+
+
+def mix_lengths(lab) -> None:
+    """Rows in any order, so that short ones are padded to long ones."""
+    lab.ResponseTrainer._get_train_sampler = lab.Trainer._get_train_sampler
+
+
+def copy_to_float32(lab) -> None:
+    """Embeddings, head and norms in float32."""
+    lab.base_model = lab.peft.prepare_model_for_kbit_training(lab.base_model, use_gradient_checkpointing=False)
+
+
 def recipe(experiment):
     """A function of the options that measures one recipe in this process."""
 
@@ -223,6 +253,15 @@ def recipe(experiment):
 
 
 RECIPES = {"published": recipe(published), "trl": recipe(trl), "notebook": recipe(notebook)}
+ALONE = {
+    "notebook": recipe(notebook),
+    "logits of all positions": recipe(partial(notebook, undo=grade_all_positions)),
+    "lengths mixed": recipe(partial(notebook, undo=mix_lengths)),
+    "float32 copies": recipe(partial(notebook, undo=copy_to_float32)),
+    "gradient checkpointing": recipe(partial(notebook, gradient_checkpointing=True)),
+    "two workers load rows": recipe(partial(notebook, dataloader_num_workers=2)),
+    "every step logged": recipe(partial(notebook, logging_steps=1)),
+}
 
 
 def parse(words: list[str] | None = None) -> argparse.Namespace:
@@ -234,8 +273,15 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--eval-rows", type=int, default=16, help="rows of which the perplexity is taken")
     parser.add_argument("--experiments", type=int, default=1, help="experiments in a row in the same process")
     parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--alone", action="store_true", help="the notebook with one of its tricks undone at a time")
     return parser.parse_args(words)
 
 
 if __name__ == "__main__":
-    common.run(parse(), RECIPES, "notebook", ["real tokens per second", "real tokens per CPU second"])
+    options = parse()
+    common.run(
+        options,
+        ALONE if options.alone else RECIPES,
+        "notebook",
+        ["real tokens per second", "real tokens per CPU second"],
+    )
