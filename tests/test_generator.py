@@ -56,6 +56,8 @@ def expected(topic: str, question: str) -> object:
         return kind(*numbers(q))
     if topic == "word problems":
         n = numbers(q)
+        if "get off" in q or "more than a friend" in q:
+            return n[0] - n[1]
         if "change" in q:
             return n[2] - n[0] * n[1]
         if "equally" in q:
@@ -122,7 +124,7 @@ def agrees(topic: str, answer: str, value: object) -> bool:
     if topic == "systems of equations":
         stated = re.fullmatch(r"x = (-?\d+), y = (-?\d+)", answer)
         return {x: int(stated.group(1)), y: int(stated.group(2))} == value
-    stated = re.sub(r" (dollars|grams|km|points|square c?m|c?m|degrees|[a-z]+s)$", "", answer)
+    stated = re.sub(r" (dollars|grams|km|points|square c?m|c?m|degrees|people|[a-z]+s)$", "", answer)
     if stated.endswith("+ C$"):
         stated = stated.replace(" + C", "")
     if re.fullmatch(r"-?\d+\.\d+", stated):
