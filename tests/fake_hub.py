@@ -1,15 +1,18 @@
-"""A local HTTP server in the Hub's place: one dataset of parquet files, and faults on request.
+"""A local HTTP server in the Hub's place: one dataset of parquet files, and faults on request; a place to push to.
 
-It speaks as much of the Hub's protocol as streaming needs: revisions, listings, files by range.
+It speaks as much of the Hub's protocol as streaming needs: revisions, listings, files by range; and as uploading needs.
 """
 
+import base64
 import json
 import pathlib
 import re
 import threading
 import time
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+TOKEN = "hf_that_may_write"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -19,6 +22,7 @@ class FakeHub(ThreadingHTTPServer):
     def __init__(self, folder: pathlib.Path) -> None:
         super().__init__(("127.0.0.1", 0), Request)
         self.folder, self.faults, self.requests, self.after = folder, [], [], 0
+        self.pushed = {}  # file of a model: its content
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
@@ -50,7 +54,10 @@ class Request(BaseHTTPRequestHandler):
         return found
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+        length = self.headers.get("Content-Length")
+        body = (self.rfile.read(int(length)) if length else b"".join(self.chunks())).decode()
+        if "paths-info" not in self.path:
+            return self.take_push(self.path.split("?")[0], body)
         try:
             wanted = json.loads(body)["paths"]
         except ValueError:
@@ -58,6 +65,35 @@ class Request(BaseHTTPRequestHandler):
 
             wanted = parse_qs(body).get("paths", [])
         self.send(json.dumps([entry for entry in self.entries() if entry["path"] in wanted]).encode())
+
+    def chunks(self) -> Iterator[bytes]:
+        """The parts of a body that was sent without its length."""
+        while size := int(self.rfile.readline(), 16):
+            yield self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+
+    def take_push(self, path: str, body: str) -> None:
+        """A new repository, a look at what will come, and a commit with all files in it."""
+        if self.headers.get("Authorization") != f"Bearer {TOKEN}":
+            return self.send(b"{}", 401)
+        answer = {"errors": [], "warnings": []}
+        if path == "/api/repos/create":
+            wanted = json.loads(body)
+            name = "/".join(filter(None, (wanted.get("organization"), wanted["name"])))
+            answer = {"url": f"{self.server.url}/{name}", "name": name, "id": name}
+        elif "/preupload/" in path:
+            files = [file["path"] for file in json.loads(body)["files"]]
+            answer = {"files": [{"path": file, "uploadMode": "regular", "shouldIgnore": False} for file in files]}
+        elif "/commit/" in path:
+            model = path.removeprefix("/api/models/").partition("/commit/")[0]
+            for line in map(json.loads, body.splitlines()):
+                if line["key"] == "file":
+                    file = line["value"]
+                    self.server.pushed[f"{model}/{file['path']}"] = base64.b64decode(file["content"])
+            address = f"{self.server.url}/{model}/commit/{COMMIT}"
+            answer = {"success": True, "commitOid": COMMIT, "commitUrl": address, "hookOutput": ""}
+        self.send(json.dumps(answer).encode(), Content_Type="application/json")
 
     def do_HEAD(self) -> None:
         self.do_GET()

@@ -175,6 +175,7 @@ def test_every_topic_that_was_asked_for_is_there(notebook):
         "percentages",
         "word problems",
         "concepts",
+        "reasons",
         "odds and ends",
     }
     assert asked == set(notebook.TOPICS)
@@ -266,7 +267,7 @@ def test_no_question_twice_and_topics_in_balance(notebook, rows):
     assert len({" ".join(row["question"].lower().split()) for row in rows}) == len(rows)
     counts = {topic: sum(row["topic"] == topic for row in rows) for topic in notebook.TOPICS}
     assert max(counts.values()) - min(count for topic, count in counts.items() if topic in notebook.COMPUTABLE) <= 1
-    assert counts["concepts"] >= 100 and counts["odds and ends"] == len(notebook.ODDS_AND_ENDS)
+    assert counts["concepts"] >= 100 and counts["reasons"] == len(notebook.REASONS)
     assert set(rows[0]) == {"topic", "question", "answer"}
 
 

@@ -75,6 +75,6 @@ def test_references_are_read_in_smaller_batches(lab, small_memory, capsys):  # n
 
 def test_where_nothing_is_left_to_save_the_error_is_told(lab, small_memory):  # noqa: F811
     small_memory(0)
-    with pytest.raises(torch.OutOfMemoryError):
+    with pytest.raises(RuntimeError, match="MAX_LENGTH: memory does not suffice"):
         lab.run_experiment("hopeless", **EXACT)
     lab.base_model.gradient_checkpointing_disable()

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import re
 import shutil
 import subprocess
@@ -11,6 +12,8 @@ import zipfile
 import pandas as pd
 import pytest
 import test_training
+from conftest import ROOT
+from fake_hub import TOKEN, FakeHub
 
 lab = test_training.lab
 FRESH = """
@@ -98,3 +101,28 @@ def test_the_embedded_run_s_tutor_answers_the_example_questions_elsewhere(execut
     row = pd.read_csv(results / "experiments.csv").set_index("experiment").loc[run["best_experiment"]]
     assert f"- lora_rank: `{row['lora_rank']}`" in card and "LORA_RANK" not in card and "apache-2.0" in card
     assert str(results) not in card, "no folder of this machine is told"
+
+
+PUSH = """
+import os, pathlib, sys
+sys.path.insert(0, sys.argv[1])
+from conftest import load_notebook
+del os.environ["HF_HUB_OFFLINE"]  # which the line above set
+notebook = load_notebook("notebook")
+print(notebook.publish(pathlib.Path(sys.argv[2]), "you/math-tutor"))
+"""
+
+
+@pytest.mark.parametrize("token", [TOKEN, "hf_of_nobody"])
+def test_the_adapter_is_pushed_as_it_is_taken_home_or_the_login_is_named(lab, taken, tmp_path, token):
+    hub, folder = FakeHub(tmp_path), lab.RESULTS / "take_home" / "adapter"
+    command = [sys.executable, "-c", PUSH, str(ROOT / "tests"), str(folder)]
+    env = os.environ | {"HF_ENDPOINT": hub.url, "HF_TOKEN": token, "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=env)
+    files = {f"you/math-tutor/{file.name}": file.read_bytes() for file in folder.iterdir()}
+    if token == TOKEN:
+        assert done.stdout.splitlines()[-1] == f"{hub.url}/you/math-tutor", done.stderr[-2000:]
+        assert hub.pushed == files
+    else:
+        assert "PUSH_TO_HUB: the Hub does not know you. Run huggingface_hub.login()" in done.stderr
+        assert not hub.pushed
