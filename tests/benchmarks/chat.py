@@ -19,7 +19,8 @@ import time
 import pandas as pd
 from playwright.sync_api import Browser, Page, sync_playwright
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import common  # noqa: E402
 from conftest import load_notebook  # noqa: E402
 from test_browser import ARGUMENTS  # noqa: E402
 
@@ -142,7 +143,7 @@ def main() -> None:
         seen = {name: value for name, value in seen.items() if not name.startswith((*before, "mixed", "closed"))}
     print(pd.Series(seen).round(2).to_string())
     if given.json:
-        pd.Series(seen).to_json(given.json, indent=1)
+        common.save(given.json, {"seen": {name: round(float(number), 3) for name, number in seen.items()}})
 
 
 if __name__ == "__main__":

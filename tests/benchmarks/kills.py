@@ -1,11 +1,11 @@
 """Nothing is lost: an embedded run that is killed many times ends as one that is left alone.
 
-    python tests/benchmarks/kills.py [--kills 20] [--folder FOLDER] [--seed 0] [NAME=VALUE ...]
+    python tests/benchmarks/kills.py [--kills 20] [--folder FOLDER] [--json FILE] [--seed 0] [NAME=VALUE ...]
 
 Executes the notebook once undisturbed, then again in another folder with SIGKILLs at random moments spread over it,
 restarting it each time. NAME=VALUE are settings of the notebook. Prints what it compares:
-the best experiment, experiments.csv up to durations, the validation losses (to 1e-3) and the best one's answers; writes
-FOLDER/kills.json. Takes the time of two runs and of what the kills cost.
+the best experiment, experiments.csv up to durations, the validation losses (to 1e-3) and the best one's answers. Takes
+the time of two runs and of what the kills cost.
 """
 
 import argparse
@@ -20,7 +20,10 @@ import time
 import pandas as pd
 import psutil
 
-NOTEBOOK = pathlib.Path(__file__).resolve().parent.parent.parent / "math_education_assistant.ipynb"
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import common  # noqa: E402
+from conftest import NOTEBOOK  # noqa: E402
+
 SMALL = dict(PRESET="embedded", DATASET_SIZE=80, EVAL_SAMPLES=4, FRESH_PER_TOPIC=1, MAX_NEW_TOKENS=32, EVAL_STEPS=8)
 DURATIONS = ["training_minutes", "tokens_per_second", "peak_gpu_memory_gb"]
 
@@ -72,6 +75,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--folder", type=pathlib.Path, default=None)
+    parser.add_argument("--json", type=pathlib.Path, help="file to write the comparison to")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("settings", nargs="*", metavar="NAME=VALUE")
     options = parser.parse_args()
@@ -102,7 +106,8 @@ def main() -> None:
         "seconds_of_the_last_life": round(time.monotonic() - began),
         "equal": outcome,
     }
-    (folder / "kills.json").write_text(json.dumps(report, indent=1))
+    if options.json:
+        common.save(options.json, report)
     print(json.dumps(report, indent=1))
     sys.exit(not all(outcome.values()))
 
