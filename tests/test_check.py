@@ -538,8 +538,8 @@ def test_what_was_expected_and_how_it_is_said(notebook):
 
 def test_the_notebooks_own_problems(notebook, capsys):
     """Right answers are never contradicted; with another last number they are never verified."""
-    right, wrong = [], []
-    for row in islice(notebook.make_problems(seed=8), 200):
+    rows, right, wrong = list(islice(notebook.make_problems(seed=8), 200)), [], []
+    for row in rows:
         steps, mark, result = row["answer"].rpartition("Answer: ")
         right.append((row["question"], row["answer"]))
         if mark and (numbers := list(re.finditer(r"\d+", result))):
@@ -547,12 +547,13 @@ def test_the_notebooks_own_problems(notebook, capsys):
             changed = f"{result[: number.start()]}{int(number[0]) + 1}{result[number.end() :]}"
             wrong.append((row["question"], steps + mark + changed))
     checks = notebook.check_answers(*zip(*right))
-    verified = sum(check.status == "verified" for check in checks) / len(checks)
+    computable = [check.status for row, check in zip(rows, checks) if row["topic"] in notebook.COMPUTABLE]
+    verified = computable.count("verified") / len(computable)
     with capsys.disabled():
-        print(f"\n{verified:.1%} of {len(right)} right answers of the generator verified")
+        print(f"\n{verified:.1%} of {len(computable)} right answers of the generator verified")
     assert [pair for pair, check in zip(right, checks) if check.status == "contradicted"] == []
     assert len(wrong) > 150 and faults(notebook, wrong, "verified") == []
-    assert verified > 0.7  # the rest is probability, counting, concepts and word problems
+    assert verified > 0.7  # the rest is probability, counting and word problems
 
 
 EVIL = "__import__('os').system('touch executed')"
