@@ -143,6 +143,8 @@ def test_clear_stops_an_answer_that_is_being_written(open_page):
 
 def test_whoever_waits_sees_it_and_a_closed_tab_frees_the_model(open_page):
     first, second = open_page(), open_page()
+    first.get_by_text("Model and temperature").click()
+    first.get_by_role("radio", name="base").check()  # the one that does not stop by itself
     ask(first, LONG)
     answer = send(second, "What is 2 + 3?")
     expect(second.get_by_text("queue: 1/1").first).to_be_visible(timeout=WAIT)
