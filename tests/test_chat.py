@@ -27,6 +27,8 @@ SHOWN = [  # as written, as shown
     (r"$P(A \text{ and } B)$", r"\(P(A \text{ and } B)\)"),
     (r"if $0<x<1$ then \(a<b\)", r"if \(0< x< 1\) then \(a< b\)"),
     ("Tea is $5, a cake $7: $5 + 7 = 12$.", r"Tea is $5, a cake $7: \(5 + 7 = 12\)."),
+    ("- 7 is b.\n+ 5 becomes - 5.", "\\- 7 is b.\n\\+ 5 becomes - 5."),  # no list, which would hide the sign
+    ("$$\n- 1 + x\n$$ and\n```\n- 1\n```\n- a list",) * 2,
     ("2*3*4 and (1+2)*x and 2**3", "2 * 3 * 4 and (1+2) * x and 2 ** 3"),
     ("a<b <script>x</script>", "a < b  < script>x < /script>"),
     (r"\`<img src=x>\` ``<b>`", r"\`< img src=x>\` ``< b>`"),  # only seems to be code
