@@ -414,3 +414,37 @@ def test_tokens_that_would_go_on_with_a_number(notebook, tokenizer):
     number = whole(tokenizer, "= 14")
     for token, text in enumerate(tokenizer.batch_decode([[*number, token] for token in range(len(tokenizer))])):
         assert (token in forbidden) == bool(re.search(r"14(?:[.,]?\d|[/^])", text)), text
+
+
+# --- to refuse or to answer ------------------------------------------------------------------------------------------
+
+
+class Beginnings(LogitsProcessor):
+    """Gives the first token of each row the probabilities of the script, and every later one those of the last row."""
+
+    def __init__(self, prompt_length: int, rows: list[dict[int, float]]):
+        self.prompt_length, self.rows = prompt_length, rows
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        first, scores = input_ids.shape[1] == self.prompt_length, torch.full_like(scores, -torch.inf)
+        for row in range(len(scores)):
+            for token, probability in self.rows[row if first else -1].items():
+                scores[row, token] = math.log(probability) + 3  # logits need not be normalised
+        return scores
+
+
+@pytest.mark.parametrize("kwargs", [GREEDY, {"do_sample": True, "temperature": 0.1}])
+def test_a_refusal_needs_the_majority(notebook, model, tokenizer, kwargs: dict):
+    """The likeliest first token alone does not do; behind the first one the rule says nothing."""
+    line_break = whole(tokenizer, "\n")
+    refusal, the, first = (
+        whole(tokenizer, "\n" + text)[len(line_break)] for text in (notebook.REFUSAL_START, "The", "First")
+    )
+    rows = [{refusal: 0.45, the: 0.4, first: 0.15}, {refusal: 0.6, the: 0.4}, {refusal: 0.45, the: 0.3, first: 0.25}]
+    batch = tokenizer(PROMPTS, return_tensors="pt", padding=True)
+    length = batch["input_ids"].shape[1]
+    processors = [Beginnings(length, rows), *notebook.logits_processors(tokenizer, length, calculator=True)]
+    torch.manual_seed(0)
+    output = model.generate(**batch, max_new_tokens=2, logits_processor=processors, **kwargs)
+    assert output[:, length].tolist() == [the, refusal, the]
+    assert kwargs["do_sample"] or output[:, length + 1].tolist() == [refusal] * 3

@@ -194,6 +194,28 @@ def test_the_calculator_writes_along_if_it_is_on(notebook, model, tokenizer, mon
     assert list(notebook.stream_answer(model, tokenizer, talk("Go on."), 12))[-1].strip().startswith("144")
 
 
+def test_page_and_evaluation_refuse_by_the_same_rule(notebook, model, tokenizer, monkeypatch):
+    """Whatever the model would begin with is taken for a refusal: it stays only where it has the majority."""
+    import torch
+
+    monkeypatch.setattr(notebook, "tokenizer", tokenizer, raising=False)
+    monkeypatch.setattr(notebook, "MAX_NEW_TOKENS", 6)
+    kept = []
+    for question in ("What is 2 + 2?", "Name a colour.", "Why?", "Tell me a story about a fox."):
+        prompt = torch.tensor([prompt_ids(tokenizer, talk(question))])
+        with torch.no_grad():
+            probabilities = model(prompt).logits[0, -1].float().softmax(-1)
+        (share, _), (likeliest, second) = (best.tolist() for best in probabilities.topk(2))
+        with monkeypatch.context() as patch:
+            patch.setattr(notebook, "REFUSAL_START", tokenizer.decode(likeliest))
+            expected = tokenizer.decode(likeliest if share > 0.5 else second)
+            kept.append(share > 0.5)
+            streamed = list(notebook.stream_answer(model, tokenizer, talk(question), 6))[-1]
+            (together,) = notebook.generate_answers(model, [notebook.render(talk(question))])
+        assert streamed.startswith(expected) and together["answer"].startswith(expected.strip()), (question, share)
+    assert False in kept
+
+
 def test_closing_the_stream_ends_the_thread_within_a_second(notebook, model, tokenizer):
     stream = notebook.stream_answer(model, tokenizer, talk("Count to infinity."), 4000)
     assert next(stream) and len(workers()) == 1

@@ -25,8 +25,8 @@ def run(results) -> dict:
 def test_every_experiment_has_its_row_and_its_adapter(results):
     table = pd.read_csv(results / "experiments.csv").set_index("experiment")
     assert list(table.index) == EXPERIMENTS
-    assert table["learning_rate"].tolist() == pytest.approx([1.6e-3, 0.8e-3, 1.6e-3])
-    assert table["lora_rank"].tolist() == [16, 16, 32]
+    assert table["learning_rate"].tolist() == pytest.approx([1.3e-3, 0.65e-3, 1.3e-3])
+    assert table["lora_rank"].tolist() == [32, 32, 64]
     assert table["trainable_parameters"]["Exp3_HigherRank"] == 2 * table["trainable_parameters"]["Exp1_Baseline"]
     assert (table[["final_train_loss", "best_validation_loss", "training_minutes", "tokens_per_second"]] > 0).all(
         axis=None
