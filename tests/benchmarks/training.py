@@ -16,6 +16,7 @@ well, the rates per CPU second are the steady ones.
 - notebook: the notebook's own functions at its preset's dropout (embedded: none).
 
 `--alone` measures instead what each trick of the notebook is worth: the notebook with one of them undone at a time.
+`--profile` tells which operations the notebook's training spends the processor's time on.
 """
 
 import argparse
@@ -304,6 +305,33 @@ ALONE = {
 }
 
 
+def profile(options: argparse.Namespace) -> None:
+    """Print and write the operations that take most of the processor's time while the notebook trains."""
+    import torch
+
+    with tempfile.TemporaryDirectory() as folder:
+        run, profiler = Run(options, folder), torch.profiler.profile()
+        train, run.lab.ResponseTrainer = run.lab.ResponseTrainer.train, type("Profiled", (run.lab.ResponseTrainer,), {})
+
+        def profiled(*given, **more):
+            """The trainer's `train` under the profiler."""
+            with profiler:
+                return train(*given, **more)
+
+        run.lab.ResponseTrainer.train = profiled
+        notebook(run)
+    operations = profiler.key_averages()
+    unit = "self_device_time_total" if run.on_gpu else "self_cpu_time_total"
+    times = {operation.key: getattr(operation, unit) for operation in operations}
+    longest = sorted(times, key=times.get, reverse=True)[:12]
+    shares = {name: times[name] / sum(times.values()) for name in longest}
+    common.show(
+        {"Share of the time of training": [{"operation": name, "share": share} for name, share in shares.items()]}
+    )
+    if options.json:
+        common.save(options.json, {"share of the time of training": shares})
+
+
 def parse(words: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = common.arguments(__doc__)
@@ -314,14 +342,14 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--experiments", type=int, default=1, help="experiments in a row in the same process")
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--alone", action="store_true", help="the notebook with one of its tricks undone at a time")
+    parser.add_argument("--profile", action="store_true", help="the operations that the notebook spends its time on")
     return parser.parse_args(words)
 
 
 if __name__ == "__main__":
     options = parse()
-    common.run(
-        options,
-        ALONE if options.alone else RECIPES,
-        "notebook",
-        ["real tokens per second", "real tokens per CPU second"],
-    )
+    rates = ["real tokens per second", "real tokens per CPU second"]
+    if options.profile:
+        profile(options)
+    else:
+        common.run(options, ALONE if options.alone else RECIPES, "notebook", rates)
