@@ -117,7 +117,7 @@ def test_run_json_is_enough_to_know_the_run(run):
 def test_the_user_saw_why_what_and_how_well(executed_notebook, run):
     shown = "\n".join(map(executed_notebook.text_of, executed_notebook.notebook.cells))
     assert "Preset: embedded, because you asked for it." in shown
-    assert "trainable params: 4,884,480" in shown
+    assert "trainable params: 9,768,960" in shown
     assert "graded: '2 + 3 = 5<|im_end|>'" in shown
     metrics = json.loads((executed_notebook.results / "metrics.json").read_text())
     assert metrics["verdict"] in shown and metrics["verdict_with_calculator"] in shown
