@@ -92,8 +92,8 @@ def main() -> None:
     start = seconds - sum(spent.values()) + sum(spent[name] for name in ("settings", "data", "model"))
     draw, times, ended = random.Random(options.seed), [], False
     while len(times) < options.kills and not ended:
-        # Some lives end before training begins; the others advance by a share of the run that the kills divide it into.
-        times.append(draw.uniform(0.2 * start, start + 2 * (seconds - start) / options.kills))
+        # Some lives end before training begins; the others advance by a part of the run that leaves room for all kills.
+        times.append(draw.uniform(0.2 * start, start + (seconds - start) / options.kills))
         ended = execute(folder / "killed", settings, times[-1])
         print(f"Kill {len(times)}: " + ("came too late" if ended else f"after {times[-1]:.0f} s"), flush=True)
     began = time.monotonic()
