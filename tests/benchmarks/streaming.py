@@ -94,7 +94,9 @@ def plot(tables: dict[str, list[dict]], file: pathlib.Path) -> None:
         for panel, part in zip(row, ("CPU seconds", "GB")):
             for column in [name for name in table[0] if name.endswith(part)]:
                 panel.plot([run[work] for run in table], [run[column] for run in table], "ko-")
-                panel.set(title=title, xlabel=work, ylabel=column, xlim=(0, None), ylim=(0, None))
+                panel.set(title=title, xlabel=work, ylabel=column, xlim=(0, None))
+                panel.set_ylim(0, 1.1 * panel.get_ylim()[1])
+                panel.locator_params(axis="x", nbins=5)
     figure.savefig(file, dpi=120)
 
 
