@@ -28,7 +28,8 @@ BROWSERS, TURNS, ALONE = 8, 3, 10
 TOKENS = 24  # of an answer at most: the page is measured, not the model
 PATIENCE = 300  # seconds; after them a question counts as never answered
 ANSWER = ".bot.message:not(.pending)"
-FIRST_WORDS = f"() => /\\w/.test(document.querySelector('{ANSWER}')?.innerText ?? '')"  # of nothing, \\w would find "undefined"
+# Of what is not there, \w would find "undefined".
+FIRST_WORDS = f"() => /\\w/.test(document.querySelector('{ANSWER}')?.innerText ?? '')"
 
 
 def serve(adapter: pathlib.Path | None) -> str:
