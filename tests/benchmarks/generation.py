@@ -5,8 +5,9 @@
 The adapter is one of a run (`--adapter results/adapters/Exp1_Baseline`), or one that the notebook trains first on its
 own problems. Both recipes answer held-out problems with the same limit of tokens.
 
-- published: the model in 4 bits as `from_pretrained` loads it, its adapter beside it, one question at a time, sampled
-  (temperature 0.7, top_p 0.9). The time of n answers is n times that of one, so `--alone` of the questions will do.
+- published: the model in 4 bits as `from_pretrained` loads it (float16, on a CPU bfloat16, for which bitsandbytes has
+  kernels of its own), its adapter beside it, one question at a time, sampled (temperature 0.7, top_p 0.9). The time of
+  n answers is n times that of one, so `--alone` of the questions will do.
 - notebook: all questions at once, greedily, in batches by length that rows leave when they have ended.
 """
 
@@ -41,12 +42,13 @@ def published(lab, options: argparse.Namespace, prompts: list[str]) -> list[int]
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
+    half = torch.float16 if lab.compute_dtype() == torch.float16 else torch.bfloat16
     quantization = BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_compute_dtype=lab.compute_dtype(), bnb_4bit_quant_type="nf4",
+        load_in_4bit=True, bnb_4bit_compute_dtype=half, bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
     )  # fmt: skip
     model = AutoModelForCausalLM.from_pretrained(
-        lab.MODEL_PATH, quantization_config=quantization, dtype=lab.compute_dtype(),
+        lab.MODEL_PATH, quantization_config=quantization, dtype=half,
         device_map={"": 0 if torch.cuda.is_available() else "cpu"},
     )  # fmt: skip
     model = PeftModel.from_pretrained(model, options.adapter).eval()

@@ -13,6 +13,8 @@ well, the rates per CPU second are the steady ones.
 - trl: SFTTrainer and SFTConfig as they come (bfloat16 autocast, gradient checkpointing, no dropout in the adapter),
   with completion-only loss.
   On a GPU without bfloat16 (or with --dtype float16) `fp16=True`, since `bf16=True` cannot run there.
+- trl float32: the same without autocast, for CPUs, on which the notebook computes in float32. How much of its lead is
+  this choice can be read from it. Left out on a GPU.
 - notebook: the notebook's own functions at its preset's dropout (embedded: none).
 
 `--alone` measures instead what each trick of the notebook is worth: the notebook with one of them undone at a time.
@@ -27,6 +29,8 @@ import tempfile
 import time
 from collections import Counter
 from functools import partial
+
+import torch
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import common  # noqa: E402
@@ -46,29 +50,27 @@ class Run:
     """What one process measures: rows, phases in seconds, and the model that came out."""
 
     def __init__(self, options: argparse.Namespace, folder: str) -> None:
-        import torch
         from transformers import set_seed
 
         self.options, self.folder, self.phases = options, folder, {}
         self.lab = common.open_notebook(options.model, options.dtype, folder)
         rows = common.take_rows(self.lab, options.steps * options.batch * options.accumulation + options.eval_rows)
         self.train_rows, self.eval_rows = rows[: -options.eval_rows], rows[-options.eval_rows :]
-        self.dtype = self.lab.compute_dtype()
         self.on_gpu = torch.cuda.is_available()
+        # The other recipes' number format is half of float32 everywhere, the notebook's is what it chooses.
+        self.half = torch.float16 if self.lab.compute_dtype() == torch.float16 else torch.bfloat16
         set_seed(self.lab.SEED)
 
     def phase(self, name: str, began: list[float]) -> None:
         """Add to a phase the seconds since `began`."""
-        import torch
-
         if self.on_gpu:
             torch.cuda.synchronize()
         for unit, seconds in zip(("seconds", "CPU seconds"), clock(began)):
             self.phases[f"{name}, {unit}"] = self.phases.get(f"{name}, {unit}", 0.0) + seconds
 
     def hyperparameters(self) -> dict:
-        """What the three trainers are given alike."""
-        precision = "fp16" if self.dtype == self.lab.torch.float16 else "bf16"
+        """What the other recipes' trainers are given alike."""
+        precision = "fp16" if self.half == self.lab.torch.float16 else "bf16"
         return dict(
             output_dir=self.folder, num_train_epochs=1, per_device_train_batch_size=self.options.batch,
             per_device_eval_batch_size=self.options.batch, gradient_accumulation_steps=self.options.accumulation,
@@ -103,7 +105,6 @@ class Run:
 
         Two operations a weight forward and two for the gradient of its inputs; adapters take two more for their own.
         """
-        import torch
         from bitsandbytes.nn import Linear4bit
 
         layers = [layer for layer in model.modules() if isinstance(layer, Linear4bit)]
@@ -118,7 +119,8 @@ class Run:
         seconds = 0.0  # a product forward and one back for each layer, at the best of ten tries
         for (inputs, outputs), count in Counter((layer.in_features, layer.out_features) for layer in layers).items():
             x, weight = (
-                torch.randn(size, dtype=self.dtype, device=model.device) for size in ((rows, inputs), (inputs, outputs))
+                torch.randn(size, dtype=self.lab.compute_dtype(), device=model.device)
+                for size in ((rows, inputs), (inputs, outputs))
             )
             tries = []
             for _ in range(10):
@@ -132,15 +134,15 @@ class Run:
         return rate / (4 * weights + 6 * adapter)
 
 
-def load_4bit(run: Run):
+def load_4bit(run: Run, dtype):
     """The base in NF4 with double quantization, as the published notebook loads it."""
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
     quantization = BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_compute_dtype=run.dtype, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True
+        load_in_4bit=True, bnb_4bit_compute_dtype=dtype, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True
     )
     return AutoModelForCausalLM.from_pretrained(
-        run.lab.MODEL_PATH, quantization_config=quantization, dtype=run.dtype,
+        run.lab.MODEL_PATH, quantization_config=quantization, dtype=dtype,
         device_map={"": 0 if run.on_gpu else "cpu"},
     )  # fmt: skip
 
@@ -162,7 +164,7 @@ def published(run: Run):
     from transformers import DataCollatorForLanguageModeling, Trainer, TrainingArguments
 
     began, tokenizer = now(), run.lab.tokenizer
-    model = get_peft_model(prepare_model_for_kbit_training(load_4bit(run)), lora(run, 0.05))
+    model = get_peft_model(prepare_model_for_kbit_training(load_4bit(run, run.half)), lora(run, 0.05))
     run.phase("load", began)
 
     def tokenised(rows: list[list[dict]]) -> Dataset:
@@ -183,22 +185,23 @@ def published(run: Run):
     return trainer
 
 
-def trl(run: Run):
-    """One experiment with TRL; returns its trainer."""
+def trl(run: Run, float32: bool = False):
+    """One experiment with TRL, by half precision or not; returns its trainer."""
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
     began = now()
-    model = load_4bit(run)
+    model = load_4bit(run, run.lab.torch.float32 if float32 else run.half)
     run.phase("load", began)
     began = now()
     train_dataset, eval_dataset = (
         Dataset.from_list([{"prompt": row[:-1], "completion": row[-1:]} for row in rows])
         for rows in (run.train_rows, run.eval_rows)
     )
+    arguments = run.hyperparameters() | dict(completion_only_loss=True) | (dict(bf16=False) if float32 else {})
     trainer = SFTTrainer(
-        model=model, args=SFTConfig(**run.hyperparameters(), completion_only_loss=True), train_dataset=train_dataset,
-        eval_dataset=eval_dataset, processing_class=run.lab.tokenizer, peft_config=lora(run, 0.0),
+        model=model, args=SFTConfig(**arguments), train_dataset=train_dataset, eval_dataset=eval_dataset,
+        processing_class=run.lab.tokenizer, peft_config=lora(run, 0.0),
     )  # fmt: skip
     run.phase("tokenise", began)
     run.train_and_evaluate(trainer)
@@ -254,7 +257,6 @@ def notebook(run: Run, undo=None, **instead):
 
 def grade_all_positions(lab) -> None:
     """Logits of every position, of which those of the response are then graded."""
-    import torch
 
     def response_nll(model, batch):
         """Negative log-likelihood of each row's response, and its tokens."""
@@ -293,7 +295,12 @@ def recipe(experiment):
     return measured
 
 
-RECIPES = {"published": recipe(published), "trl": recipe(trl), "notebook": recipe(notebook)}
+RECIPES = {
+    "published": recipe(published),
+    "trl": recipe(trl),
+    "trl float32": recipe(partial(trl, float32=True)),
+    "notebook": recipe(notebook),
+}
 ALONE = {
     "notebook": recipe(notebook),
     "logits of all positions": recipe(partial(notebook, undo=grade_all_positions)),
@@ -307,8 +314,6 @@ ALONE = {
 
 def profile(options: argparse.Namespace) -> None:
     """Print and write the operations that take most of the processor's time while the notebook trains."""
-    import torch
-
     with tempfile.TemporaryDirectory() as folder:
         run, profiler = Run(options, folder), torch.profiler.profile()
         train, run.lab.ResponseTrainer = run.lab.ResponseTrainer.train, type("Profiled", (run.lab.ResponseTrainer,), {})
@@ -348,6 +353,8 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
 
 if __name__ == "__main__":
     options = parse()
+    if torch.cuda.is_available():
+        del RECIPES["trl float32"]
     rates = ["real tokens per second", "real tokens per CPU second"]
     if options.profile:
         profile(options)
