@@ -418,6 +418,19 @@ def test_a_client_that_cancels_frees_the_model_for_the_one_who_waits(chat):
     wait_for(lambda: workers() == [], 2)
 
 
+def test_a_chat_is_closed_before_its_model_is_used_for_something_else(notebook, chat):
+    import torch
+    from gradio_client import Client
+
+    url = chat()
+    writing = Client(url, verbose=False).submit("Count to infinity.", api_name="/chat")
+    wait_for(writing.outputs)
+    notebook.detach_adapter(torch.nn.Identity())  # as before each training and each evaluation
+    assert workers() == []
+    with pytest.raises(OSError):
+        urllib.request.urlopen(url)
+
+
 def test_nobody_gets_past_the_queue(notebook, model, tokenizer):
     demo = notebook.build_chat(model, tokenizer, 8)
     writers = [event for event in demo.fns.values() if event.concurrency_id == "tutor"]

@@ -1,5 +1,6 @@
 """Answers with plain weights in place of 4-bit ones: the same model within rounding, and nothing left behind."""
 
+import contextlib
 import pathlib
 
 import pytest
@@ -56,3 +57,18 @@ def test_plain_weights_come_off_when_answering_fails(lab, monkeypatch):
     lab.model(torch.arange(3, 40)[None], labels=torch.arange(3, 40)[None]).loss.backward()
     lab.model.eval()
     assert all(weight.grad.abs().sum() > 0 for name, weight in lab.model.named_parameters() if "lora_B" in name)
+
+
+@pytest.mark.parametrize("as_base", [False, True])
+def test_the_chat_writes_what_the_evaluation_would_and_leaves_no_plain_weights(lab, as_base):
+    question, before = [{"role": "user", "content": "What is 1 + 1?"}], logits(lab.model)
+    lab.tokenizer.base_chat_template = lab.tokenizer.chat_template
+    with lab.model.disable_adapter() if as_base else contextlib.nullcontext():
+        expected = lab.generate_answers(lab.model, [lab.render(question)])[0]["answer"]
+    written = list(lab.stream_answer(lab.model, lab.tokenizer, question, lab.MAX_NEW_TOKENS, as_base))
+    assert written[-1].strip() == expected
+    writing = lab.stream_answer(lab.model, lab.tokenizer, question, 200, as_base)
+    next(writing)
+    assert not torch.equal(logits(lab.model), before)
+    writing.close()  # the reader leaves
+    assert torch.equal(logits(lab.model), before)

@@ -24,7 +24,7 @@ import common  # noqa: E402
 from conftest import load_notebook  # noqa: E402
 from test_browser import ARGUMENTS  # noqa: E402
 
-BROWSERS, TURNS, ALONE = 8, 3, 10
+BROWSERS, TURNS, ALONE, HALF_MINUTE = 8, 3, 10, 30
 TOKENS = 24  # of an answer at most: the page is measured, not the model
 PATIENCE = 300  # seconds; after them a question counts as never answered
 ANSWER = ".bot.message:not(.pending)"
@@ -75,11 +75,17 @@ def send(page: Page, question: str) -> None:
     page.turn, page.sent, page.told = page.turn + 1, time.monotonic(), False
 
 
-def soak(pages: list[Page], seconds: float) -> tuple[dict, dict]:
-    """Let all pages ask for some seconds and read until the last is answered; counts of what was seen, and times."""
-    rng, end = random.Random(0), time.monotonic() + seconds
+def soak(pages: list[Page], seconds: float) -> tuple[dict, dict, list[int]]:
+    """Let all pages ask for some seconds and read until the last is answered.
+
+    Returns counts of what was seen, times, and the memory in megabytes now and after every half minute.
+    """
+    rng, begun_at = random.Random(0), time.monotonic()
+    end, megabytes = begun_at + seconds, []
     seen, times = {"answered": 0, "told to wait": 0, "mixed up": 0}, {"until answered": [], "without a sign": []}
     while time.monotonic() < end or any(page.sent for page in pages):
+        if time.monotonic() >= begun_at + HALF_MINUTE * len(megabytes):
+            megabytes.append(held()["megabytes"])
         for number, page in enumerate(pages):
             if page.sent is None and time.monotonic() < end:
                 if page.turn == TURNS:  # a new conversation
@@ -101,7 +107,7 @@ def soak(pages: list[Page], seconds: float) -> tuple[dict, dict]:
                     times["until answered"].append(waited)
                     page.sent = None
         time.sleep(0.05)
-    return seen, times
+    return seen, times, megabytes
 
 
 def ask_alone(browser: Browser, url: str) -> dict[str, list[float]]:
@@ -132,7 +138,7 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
         pages = [open_page(browser, url) for _ in range(BROWSERS)]
         soak(pages, 1)  # what first answers load stays in memory
-        before, (seen, times) = held(), soak(pages, given.seconds)
+        before, (seen, times, megabytes) = held(), soak(pages, given.seconds)
         for page in pages:
             page.context.close()
         times |= ask_alone(browser, url)
@@ -143,8 +149,10 @@ def main() -> None:
     if given.url:  # what this process cannot see
         seen = {name: value for name, value in seen.items() if not name.startswith((*before, "mixed", "closed"))}
     print(pd.Series(seen).round(2).to_string())
+    print("megabytes after every half minute:", *([] if given.url else megabytes))
     if given.json:
-        common.save(given.json, {"seen": {name: round(float(number), 3) for name, number in seen.items()}})
+        rounded = {name: round(float(number), 3) for name, number in seen.items()}
+        common.save(given.json, {"seen": rounded, "megabytes after every half minute": megabytes})
 
 
 if __name__ == "__main__":
