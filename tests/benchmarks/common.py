@@ -144,12 +144,13 @@ def save(file: pathlib.Path, found: dict) -> None:
     import torch
 
     on_gpu = torch.cuda.is_available()
+    processor = load_notebook("described").hardware()["processor"]
     packages = ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "datasets", "trl")
     installed = {package.metadata["Name"]: package.version for package in importlib.metadata.distributions()}
     words = [word for word in sys.argv[1:] if not word.startswith("/")]  # not where things lie on this machine
     head = {
         "command": " ".join(["python", f"tests/benchmarks/{pathlib.Path(sys.argv[0]).name}", *words]),
-        "device": torch.cuda.get_device_name() if on_gpu else f"CPU, {torch.get_num_threads()} threads",
+        "device": torch.cuda.get_device_name() if on_gpu else f"{processor}, {torch.get_num_threads()} threads",
         "versions": {name: installed.get(name) for name in packages},
     }
     file.parent.mkdir(parents=True, exist_ok=True)
