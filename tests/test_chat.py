@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 
+import httpx
 import pytest
 
 UNCHANGED = [
@@ -429,6 +430,19 @@ def test_a_chat_is_closed_before_its_model_is_used_for_something_else(notebook, 
     assert workers() == []
     with pytest.raises(OSError):
         urllib.request.urlopen(url)
+
+
+def test_pages_that_were_left_are_forgotten_before_they_fill_the_memory(notebook, model, tokenizer, chat):
+    """Gradio keeps a page's state for an hour after it was closed, and of 10,000 pages if nobody says otherwise."""
+    url = chat()
+    demo = next(demo for demo in notebook.gr.Blocks.get_instances() if demo.is_running)
+    number = next(number for number, event in demo.fns.items() if event.api_name == "chat")
+    with httpx.Client(base_url=f"{url}gradio_api/queue/", timeout=30) as client:
+        for page in range(300):
+            question = {"data": ["x" * 3000, "fine-tuned", 0], "fn_index": number, "session_hash": f"page{page}"}
+            client.post("join", json=question).raise_for_status()
+            assert "2,000" in client.get("data", params={"session_hash": f"page{page}"}).text
+    assert len(demo.app.state_holder.session_data) <= 256
 
 
 def test_nobody_gets_past_the_queue(notebook, model, tokenizer):
