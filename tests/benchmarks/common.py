@@ -69,6 +69,13 @@ def open_notebook(model: str, dtype: str, folder: str | pathlib.Path, **settings
     return lab
 
 
+def half_precision(lab: types.ModuleType):
+    """The other recipes' number format, which is half of float32 everywhere; the notebook's is what it chooses."""
+    import torch
+
+    return torch.float16 if lab.compute_dtype() == torch.float16 else torch.bfloat16
+
+
 def take_rows(lab: types.ModuleType, count: int) -> list[list[dict]]:
     """`count` pairs of at most `MAX_LENGTH` tokens: from GSM8K where it lies beside the repository, else generated."""
     file = SHARED_DATA / "gsm8k_train.jsonl"

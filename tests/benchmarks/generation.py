@@ -42,7 +42,7 @@ def published(lab, options: argparse.Namespace, prompts: list[str]) -> list[int]
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
-    half = torch.float16 if lab.compute_dtype() == torch.float16 else torch.bfloat16
+    half = common.half_precision(lab)
     quantization = BitsAndBytesConfig(
         load_in_4bit=True, bnb_4bit_compute_dtype=half, bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,

@@ -57,8 +57,7 @@ class Run:
         rows = common.take_rows(self.lab, options.steps * options.batch * options.accumulation + options.eval_rows)
         self.train_rows, self.eval_rows = rows[: -options.eval_rows], rows[-options.eval_rows :]
         self.on_gpu = torch.cuda.is_available()
-        # The other recipes' number format is half of float32 everywhere, the notebook's is what it chooses.
-        self.half = torch.float16 if self.lab.compute_dtype() == torch.float16 else torch.bfloat16
+        self.half = common.half_precision(self.lab)
         set_seed(self.lab.SEED)
 
     def phase(self, name: str, began: list[float]) -> None:
@@ -70,7 +69,7 @@ class Run:
 
     def hyperparameters(self) -> dict:
         """What the other recipes' trainers are given alike."""
-        precision = "fp16" if self.half == self.lab.torch.float16 else "bf16"
+        precision = "fp16" if self.half == torch.float16 else "bf16"
         return dict(
             output_dir=self.folder, num_train_epochs=1, per_device_train_batch_size=self.options.batch,
             per_device_eval_batch_size=self.options.batch, gradient_accumulation_steps=self.options.accumulation,
@@ -191,7 +190,7 @@ def trl(run: Run, float32: bool = False):
     from trl import SFTConfig, SFTTrainer
 
     began = now()
-    model = load_4bit(run, run.lab.torch.float32 if float32 else run.half)
+    model = load_4bit(run, torch.float32 if float32 else run.half)
     run.phase("load", began)
     began = now()
     train_dataset, eval_dataset = (
