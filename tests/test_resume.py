@@ -13,6 +13,15 @@ lab = test_training.lab
 SHORT = test_training.SHORT  # 14 steps in two epochs, a checkpoint after 4, 8, 12 and 14
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """A forked child has lost the threads of OpenMP and must do with one; a sum in float32 depends on their number."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def run_and_die(lab, name: str, owner, function: str, call: int, half_written=None, **settings) -> None:
     """Train in a child process that kills itself at the n-th call of a function, after half a file was written."""
     child = os.fork()
@@ -21,7 +30,6 @@ def run_and_die(lab, name: str, owner, function: str, call: int, half_written=No
         assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, "the child was to be killed"
         return
     try:
-        torch.set_num_threads(1)
         sys.stdout = sys.stderr = open(os.devnull, "w")
         original, calls = getattr(owner, function), 0
 
