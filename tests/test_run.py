@@ -56,7 +56,7 @@ def test_a_short_training_already_beats_the_base(results, run, metrics, records)
 
 
 def test_every_experiment_and_both_ways_of_asking_the_base_are_in_the_table(records):
-    models = {"base", "base, our template", *EXPERIMENTS}
+    models = {"base", "base (our template)", *EXPERIMENTS}
     assert set(records["value"]["test"]["bleu"].index) == models
     for metric in ("accuracy", "rouge1", "rouge2", "rougeL", "bleu", "chrf", "perplexity", "ended", "empty", "repeats"):
         rows = records.loc["test"].loc[metric]
@@ -68,7 +68,7 @@ def test_every_experiment_and_both_ways_of_asking_the_base_are_in_the_table(reco
 
 
 def test_the_better_way_of_asking_the_base_is_the_opponent(metrics, records):
-    ways = records["value"]["test"].unstack("metric").loc[["base", "base, our template"]]
+    ways = records["value"]["test"].unstack("metric").loc[["base", "base (our template)"]]
     assert metrics["opponent"] == ways.sort_values(["accuracy", "perplexity"], ascending=[False, True]).index[0]
     for of, table in records.groupby("set"):
         assert table.index[0][2] == metrics["opponent"], f"in {of} it stands first: differences are taken to it"

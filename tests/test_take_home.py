@@ -42,8 +42,18 @@ def taken(lab):
     """The tiny model, trained for a moment and taken home."""
     lab.MODEL_PATH, lab.PINNED, lab.MAX_NEW_TOKENS = lab.RESULTS / "base", {"model": None}, 24
     lab.run_experiment("best", **test_training.SHORT)
-    rows = lab.encode_responses(lab.eval_dataset["messages"])
-    return lab.take_home(lab.RESULTS / "adapters" / "best", ["What is 2 + 3?", "Solve x + 1 = 4."], rows, "the card")
+    return take_home(lab, "the card")
+
+
+def perplexity(lab, model) -> float:
+    nll, tokens = lab.corpus_nll(model.eval(), lab.encode_responses(lab.eval_dataset["messages"]))
+    return math.exp(nll.sum() / tokens.sum())
+
+
+def take_home(lab, card: str):
+    adapter, rows = lab.RESULTS / "adapters" / "best", lab.encode_responses(lab.eval_dataset["messages"])
+    measured = perplexity(lab, lab.PeftModel.from_pretrained(lab.detach_adapter(lab.base_model), adapter))
+    return lab.take_home(adapter, ["What is 2 + 3?", "Solve x + 1 = 4."], rows, measured, card)
 
 
 def test_a_fresh_process_that_has_only_the_folder_answers_the_same(lab, taken, tmp_path):
@@ -52,18 +62,27 @@ def test_a_fresh_process_that_has_only_the_folder_answers_the_same(lab, taken, t
     assert not list((lab.RESULTS).glob("take_home.part*")), "nothing half made is left"
 
 
-def test_the_merged_model_is_the_tutor_and_not_the_base(lab, taken):
-    rows = lab.encode_responses(lab.eval_dataset["messages"])
-
-    def perplexity(model) -> float:
-        nll, tokens = lab.corpus_nll(model.eval(), rows)
-        return math.exp(nll.sum() / tokens.sum())
-
+def test_the_merged_model_is_the_tutor_on_its_base_of_4_bits_and_not_the_base(lab, taken):
     load = lab.AutoModelForCausalLM.from_pretrained
-    merged = perplexity(load(lab.RESULTS / "take_home" / "merged"))
-    tuned = perplexity(lab.PeftModel.from_pretrained(load(lab.MODEL_PATH), lab.RESULTS / "adapters" / "best"))
-    assert merged == pytest.approx(tuned, rel=0.02)
-    assert perplexity(load(lab.MODEL_PATH)) > 1.1 * merged
+    tutor = lab.PeftModel.from_pretrained(lab.detach_adapter(lab.base_model), lab.RESULTS / "adapters" / "best")
+    tuned, merged = perplexity(lab, tutor), perplexity(lab, load(lab.RESULTS / "take_home" / "merged"))
+    assert merged == pytest.approx(tuned, rel=1e-3), "nothing but the rounding to float16"
+    with tutor.disable_adapter():
+        assert perplexity(lab, tutor) > 1.1 * merged
+    lab.detach_adapter(lab.base_model)
+
+
+def test_the_lines_that_load_the_adapter_give_the_tutor_of_section_8(lab, taken, monkeypatch):
+    monkeypatch.chdir(lab.RESULTS / "take_home")
+    monkeypatch.setattr(lab, "MODEL_NAME", str(lab.MODEL_PATH))
+    there = {}
+    exec(re.search(r"```python\n(.*)print\(", lab.how_to_load("adapter"), re.DOTALL)[1], there)
+    for layer in there["model"].modules():
+        layer.support_avx512bf16_for_cpu = False  # a layer of 176 is too odd for bitsandbytes' packed form
+    tutor = lab.PeftModel.from_pretrained(lab.detach_adapter(lab.base_model), lab.RESULTS / "adapters" / "best")
+    assert perplexity(lab, there["model"]) == pytest.approx(perplexity(lab, tutor), rel=1e-3)
+    assert there["answer"]("What is 2 + 3?")
+    lab.detach_adapter(lab.base_model)
 
 
 def test_the_adapter_can_be_loaded_from_the_folder_and_names_no_place_of_this_machine(lab, taken):
@@ -84,9 +103,8 @@ def test_a_merge_that_changes_the_model_is_noticed(lab, taken, monkeypatch):
         return original(self, *args, **kwargs)
 
     monkeypatch.setattr(lab.LlamaForCausalLM, "save_pretrained", lossy)
-    rows = lab.encode_responses(lab.eval_dataset["messages"])
     with pytest.raises(AssertionError, match="merging changed the perplexity"):
-        lab.take_home(lab.RESULTS / "adapters" / "best", ["What is 2 + 3?"], rows, "")
+        take_home(lab, "")
     assert (lab.RESULTS / "take_home" / "README.md").exists(), "what was there before still is"
     shutil.rmtree(lab.RESULTS / "take_home.part")
 

@@ -77,16 +77,22 @@ def test_greeting_and_wording_do_not_make_a_problem_new(notebook, question, bare
     assert notebook.bare_question(question) == notebook.normalise_question(bare)
 
 
-def test_fresh_problems_are_new_and_equally_many(notebook):
-    trained = [row["question"] for row in itertools.islice(notebook.make_problems(seed=1), 3000)]
-    known = {notebook.bare_question(question) for question in trained}
-    fresh = notebook.fresh_problems(12, 2, known)
-    assert not known & {notebook.bare_question(messages[0]["content"]) for messages in fresh["messages"]}
+def test_fresh_problems_differ_and_are_equally_many(notebook):
+    fresh = notebook.fresh_problems(12, 2)
     counts = {topic: fresh["topic"].count(topic) for topic in set(fresh["topic"])}
     assert counts == {topic: 12 for topic in notebook.COMPUTABLE}
+    assert len(notebook.bare_questions(fresh)) == len(fresh), "not the same in other words"
 
 
-def test_where_nothing_new_is_left_the_setting_is_named(notebook):
-    everything = type("Everything", (), {"__contains__": lambda self, question: True})()
-    with pytest.raises(ValueError, match="FRESH_PER_TOPIC = 2"):
-        notebook.fresh_problems(2, 1, everything)
+def test_where_there_are_not_so_many_the_setting_is_named(notebook):
+    with pytest.raises(ValueError, match="FRESH_PER_TOPIC = 160"):
+        notebook.fresh_problems(160, 1)
+
+
+def test_what_is_reserved_is_never_trained_on_however_large_the_data(notebook):
+    fresh = notebook.fresh_problems(10, 2)
+    reserved = notebook.bare_questions(fresh)
+    pairs, counts = notebook.keep_pairs({"generated": notebook.make_problems(seed=1)}, 5000, 512, len, reserved)
+    trained = {notebook.bare_question(pair["messages"][0]["content"]) for pair in pairs}
+    assert len(trained) == len(pairs) == 5000 and not trained & reserved
+    assert counts.loc["generated", "seen before"] > 100

@@ -87,7 +87,7 @@ def recipe(way):
             lab = common.open_notebook(options.model, options.dtype, folder, MAX_NEW_TOKENS=options.max_new_tokens)
             lab.set_seed(lab.SEED)
             per_topic = -(-options.questions // len(lab.COMPUTABLE))
-            problems = lab.fresh_problems(per_topic, lab.SEED + 1, set()).shuffle(seed=lab.SEED)
+            problems = lab.fresh_problems(per_topic, lab.SEED + 1).shuffle(seed=lab.SEED)
             prompts = [lab.render(row[:1]) for row in problems["messages"][: options.questions]]
             tokens, seconds, cpu_seconds = way(lab, options, prompts)
         return {
