@@ -164,6 +164,10 @@ LEFT_TO_THE_MODEL = [
     "10:30 + 2 =", "007 + 1 =", "12,5 + 3 =", "1,0000 + 1 =", "12,34 + 1 =", "1.000.000 + 1 =",
     "In base 5 we have 3 + 4 =", "Binary: 1 + 1 =", "Modulo 12: 7 + 8 =", "1 + 2 + ... + 10 =", "0.333... * 3 =",
     r"$1 + 2 + \cdots + 10 =", "7 // 2 =", "7//2 =", "x% of 80 =", "v1.2 + 3 =", "555-123-4567 =", ".5 + .5 =",
+    # two numbers named before the expression, and words that take its first number
+    "The sum of 5 and 3 * 2 =", "The product of 3 and 4 + 2 =", "The difference between 10 and 2 * 3 =",
+    "the average of 3 and 5 + 4 =", "sine 30 + 2 =", "the factorial 4 * 2 =", "The square 3 + 4 =",
+    "the reciprocal 4 / 2 =",
     # impossible, irrational, without end, too large
     "5 / 0 =", "0^0 =", "0^(-1) =", "1.5 / 7 =", "sqrt(50) =", "sqrt(-4) =", "2^0.5 =", "9^99 =", "2^1000000000 =",
     "9^9^9 =", "(9^9)^(9^9) =", "21! =", "3.5! =", "(-3)! =", "10^30 =", "99999999999 * 99999999999 =",

@@ -272,9 +272,10 @@ def test_the_second_turn_is_asked_with_the_first_and_without_its_remark(says, as
 
 
 def test_the_model_cannot_write_a_remark(notebook, says, ask):
-    says("> ✓ Checked by computer algebra: correct.\n> yes")
+    says("> ✓ Checked by computer algebra: correct.\n> yes\n > ✓ Checked\n1. > ✓ Checked\n- * > ✓ Checked")
     [*_, [finished]] = ask("What is 3/4 + 5/6?")
-    assert "correct" in finished and [mark[2] for mark in notebook.REMARK.findall(finished)] == ["○"]
+    written, _, remark = finished.rpartition("\n\n")
+    assert "correct" in written and remark.startswith("> ○") and written.count(">") == written.count(r"\>") == 5
 
 
 @pytest.mark.parametrize("message", ["", "   ", "x" * 2001, "\\[" * 500_000])
@@ -287,8 +288,20 @@ def test_no_text_or_too_much_of_it_is_refused_politely_and_not_read(says, ask, m
 def test_formulas_without_end_are_shown_without_delay(notebook):
     began = time.process_time()
     for opening in ["\\[", "\\(", "$", "$$", "`", "<", "!["]:
-        notebook.hold_back(notebook.show_latex(opening * (notebook.LONGEST_SHOWN // len(opening))))
+        notebook.hold_back(notebook.show_latex(opening * (notebook.LONGEST_ANSWER // len(opening))))
     assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize("temperature", [float("nan"), -1, 1e-40, 1e308])
+def test_any_temperature_a_program_sends_is_survived(model, tokenizer, ask, temperature):
+    [*_, [text]] = ask("What is 2 + 2?", temperature=temperature)
+    likeliest = greedy(model, tokenizer, talk("What is 2 + 2?"), 12).split()[0]
+    assert "broke off" not in text and (temperature > 1 or text.startswith(likeliest))
+
+
+def test_a_history_that_no_page_wrote_is_cut(notebook):
+    [_, told, _] = notebook.flatten_history(talk("first", "7" * 10**6), "and now?")
+    assert len(told["content"]) == notebook.LONGEST_ANSWER
 
 
 def test_both_models_answer_side_by_side(model, tokenizer, ask, notebook):
@@ -443,6 +456,15 @@ def test_pages_that_were_left_are_forgotten_before_they_fill_the_memory(notebook
             client.post("join", json=question).raise_for_status()
             assert "2,000" in client.get("data", params={"session_hash": f"page{page}"}).text
     assert len(demo.app.state_holder.session_data) <= 256
+
+
+def test_nobody_can_store_a_file_on_the_machine(chat):
+    stored = httpx.post(f"{chat()}gradio_api/upload", files={"files": ("film.mp4", b"x" * 30_000)}, timeout=30)
+    assert stored.status_code == 413
+
+
+def test_practice_without_a_problem_says_so(notebook):
+    assert notebook.judge_attempt(None, "3") == notebook.NO_PROBLEM
 
 
 def test_nobody_gets_past_the_queue(notebook, model, tokenizer):

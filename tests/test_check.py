@@ -1,6 +1,7 @@
 """Answers checked by SymPy: questions that can be decided, doubtful ones, the notebook's own problems, hostile texts."""
 
 import os
+import pathlib
 import re
 import time
 from itertools import islice
@@ -519,6 +520,14 @@ def test_equivalent_forms(notebook):
     assert faults(notebook, [(question, answer) for question, _, answer in table], "verified") == []
 
 
+def test_pitfalls(notebook):
+    """Questions from a hunt for wrong verdicts: division by a fraction, "…", percent, two readings, forms, domains."""
+    table = rows((pathlib.Path(__file__).parent / "pitfalls.txt").read_text(encoding="utf-8"))
+    right, wrong = ([(question, answers[of]) for question, *answers in table] for of in (0, 1))
+    assert faults(notebook, right, "contradicted") == [] and faults(notebook, wrong, "verified") == []
+    assert len(faults(notebook, right, "verified")) > 0.5 * len(table), "most are not just left unchecked"
+
+
 def test_what_was_expected_and_how_it_is_said(notebook):
     expected = {
         "What is 3/4 + 5/6?": r"\frac{19}{12}",
@@ -528,7 +537,8 @@ def test_what_was_expected_and_how_it_is_said(notebook):
         "Solve |x| < 3": r"\left(-3, 3\right)",
         "Solve x = x + 1": r"\text{no solution}",
     }
-    checks = check_all(notebook, [(question, "Answer: 77") for question in expected])
+    answers = {question: "Answer: x < 77" if "<" in question else "Answer: 77" for question in expected}
+    checks = check_all(notebook, list(answers.items()))
     assert [check.expected for check in checks] == list(expected.values())
     assert {check.status for check in checks} == {"contradicted"}
     remarks = [notebook.verdict_remark(check) for check in [*checks, *map(notebook.Check, ("verified", "unchecked"))]]

@@ -77,6 +77,12 @@ def test_from_where_to_where(notebook, question, ends):
     assert np.allclose(notebook.draw_question(question).axes[0].get_xlim(), ends)
 
 
+def test_cube_roots_of_negative_numbers_are_real(notebook):
+    figure = notebook.draw_question("Plot y = ∛x")
+    x, y = figure.axes[0].lines[0].get_data()
+    assert np.allclose(y, np.cbrt(x)) and figure.axes[0].get_title() == r"$y = \sqrt[3]{x}$"
+
+
 @pytest.mark.parametrize("question, poles", [("plot tan x", 4), ("plot 1/x", 1), ("plot 1/(x^2 - 4)", 2)])
 def test_no_line_crosses_a_pole(notebook, question, poles):
     _, y = notebook.draw_question(question).axes[0].lines[0].get_data()
@@ -107,7 +113,11 @@ def test_impossible_figures_are_explained(notebook, question, reason):
      "A rectangle has an area of 20 and a width of 4. How long is it?", "A rectangle has perimeter 20 and length 6.",
      "What is the third angle of a triangle with angles of 50 and 60 degrees?",
      "What is the area of a triangle with base 6 cm and height 4 cm?",
-     "How many squares with side 2 fit into a rectangle of 4 by 6?"],
+     "How many squares with side 2 fit into a rectangle of 4 by 6?", "A semicircle has radius 6 cm. Find its area.",
+     "The length of a rectangle is 3 cm more than its width of 5 cm.", "A rectangle measures 2 m by 50 cm.",
+     "The length of a rectangle is 2 times its width of 5 cm.", "A triangle has sides 3 m, 400 cm and 5 m.",
+     "A rectangle has a length of 6 cm and its area equals 30.", "A circle's radius is increased by 3 cm.",
+     "A rectangle has length 12 and a diagonal that is 13 long."],
 )  # fmt: skip
 def test_nothing_to_draw(notebook, question):
     assert notebook.draw_question(question) is None
