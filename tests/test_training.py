@@ -97,12 +97,12 @@ def test_the_checkpoint_with_the_lowest_validation_loss_is_what_remains(lab, mon
     monkeypatch.setattr(lab, "LORA_DROPOUT", 0.0)
     row = lab.run_experiment("by_heart", **SHORT | {"learning_rate": 3e-2, "num_epochs": 30, "lora_rank": 16})
     losses = lab.curves["by_heart"].dropna(subset="eval_loss").set_index("step")["eval_loss"]
-    assert losses.iloc[-1] > losses.min() * 1.02, "this run must overfit, or it shows nothing"
+    assert losses.iloc[-1] > losses.min() * 1.002, "this run must overfit, or it shows nothing"
     assert row["best_step"] == losses.idxmin() < losses.index[-1]
     model = lab.PeftModel.from_pretrained(lab.base_model, lab.RESULTS / "adapters" / "by_heart").eval()
     nll, tokens = lab.corpus_nll(model, [lab.encode(m, lab.tokenizer) for m in lab.eval_dataset["messages"]])
     lab.detach_adapter(lab.base_model)
-    assert nll.sum() / tokens.sum() == pytest.approx(losses.min(), rel=1e-3)
+    assert nll.sum() / tokens.sum() == pytest.approx(losses.min(), rel=1e-4)
 
 
 def test_accumulated_batches_give_the_loss_of_one_large_batch(lab, monkeypatch):
