@@ -33,7 +33,7 @@ def run_script(folder: pathlib.Path, model: pathlib.Path, launcher: list[str], p
     )
     command = [sys.executable, *launcher, "script.py"]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=1500)
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.returncode == 0, done.stderr[-12000:]  # of all processes
     assert done.stdout.count("\nExp1_Baseline: ") == processes, "each process says what it trains"
     return folder / "out"
 
