@@ -90,14 +90,14 @@ def test_an_adapter_that_an_earlier_cell_left_on_the_base_does_not_count(lab):
 
 
 def test_the_checkpoint_with_the_lowest_validation_loss_is_what_remains(lab, monkeypatch):
-    """Few pairs learned by heart for long, validated with texts of another kind: the loss falls and rises again."""
-    monkeypatch.setattr(lab, "train_dataset", lab.train_dataset.select(range(8)))
+    """Two pairs learned by heart for long, validated with texts of another kind: the loss falls and rises again."""
+    monkeypatch.setattr(lab, "train_dataset", lab.train_dataset.select(range(2, 4)))
     refusals, _ = lab.keep_pairs({"off-topic": lab.make_off_topic(1)}, 8, 256, lab.token_count)
     monkeypatch.setattr(lab, "eval_dataset", lab.Dataset.from_list(refusals))
     monkeypatch.setattr(lab, "LORA_DROPOUT", 0.0)
     row = lab.run_experiment("by_heart", **SHORT | {"learning_rate": 3e-2, "num_epochs": 30, "lora_rank": 16})
     losses = lab.curves["by_heart"].dropna(subset="eval_loss").set_index("step")["eval_loss"]
-    assert losses.iloc[-1] > losses.min() * 1.002, "this run must overfit, or it shows nothing"
+    assert losses.iloc[-1] > losses.min() * 1.02, "this run must overfit, or it shows nothing"
     assert row["best_step"] == losses.idxmin() < losses.index[-1]
     model = lab.PeftModel.from_pretrained(lab.base_model, lab.RESULTS / "adapters" / "by_heart").eval()
     nll, tokens = lab.corpus_nll(model, [lab.encode(m, lab.tokenizer) for m in lab.eval_dataset["messages"]])
