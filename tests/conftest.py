@@ -21,14 +21,23 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # no test needs the Hub, and none may wait f
 
 
 def load_notebook(name: str, **settings) -> types.ModuleType:
-    """A module holding the notebook's settings and definitions; keyword arguments override settings."""
+    """A module holding the notebook's settings and definitions; keyword arguments override settings.
+
+    What is left to `auto` gets the full preset's values, as on a machine with a GPU and the Hub.
+    """
     module = sys.modules[name] = types.ModuleType(name)
     for cell in json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]:
         tags = cell["metadata"].get("tags", [])
         if cell["cell_type"] == "code" and {"definitions", "parameters"} & set(tags):
             exec(compile("".join(cell["source"]), cell["id"], "exec"), module.__dict__)
         if "parameters" in tags:
+            shipped = {name: value for name, value in vars(module).items() if name.isupper()}
             module.__dict__.update(settings)
+        elif "BY_MODEL" in vars(module) and not hasattr(module, "SHIPPED"):
+            module.SHIPPED = shipped
+            auto = {name: full for name, (full, _) in (module.BY_PRESET | module.BY_MODEL).items()}
+            auto["DATASET_CONFIGS"] = module.ULTRADATA_CONFIGS
+            module.__dict__.update((name, auto[name]) for name in auto if getattr(module, name) == module.AUTO)
     return module
 
 

@@ -56,8 +56,9 @@ def test_two_processes_give_the_loss_of_one(runs):
     for column in ("final_train_loss", "best_validation_loss"):
         assert two[column].tolist() == pytest.approx(one[column].tolist(), rel=1e-3)
     assert two["best_step"].tolist() == one["best_step"].tolist()
-    for name in one.index:
-        files = [results / "adapters" / name / "finished.json" for results in runs]
+    assert one["adapter"].tolist() == two["adapter"].tolist()
+    for folder in one["adapter"]:
+        files = [results / folder / "finished.json" for results in runs]
         histories = [json.loads(file.read_text())["history"] for file in files]
         losses = [[entry["loss"] for entry in history if "loss" in entry] for history in histories]
         assert losses[1] == pytest.approx(losses[0], rel=1e-3)

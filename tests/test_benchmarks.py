@@ -8,6 +8,7 @@ import pytest
 import torch
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "benchmarks"))
+import bases  # noqa: E402
 import common  # noqa: E402
 import training  # noqa: E402
 
@@ -68,3 +69,25 @@ def test_undoing_a_trick_does_not_change_what_is_learned(options):
 def test_medians_are_taken_of_each_number():
     runs = [{"rate": 1.0, "GB": 3.0}, {"rate": 9.0, "GB": 1.0}, {"rate": 2.0, "GB": 2.0}]
     assert common.medians({"one": runs}) == {"one": {"rate": 2.0, "GB": 2.0}}
+
+
+def test_the_parameters_of_bases_are_the_published_ones():
+    published = {  # on the Hub, tied heads counted once
+        "TinyLlama/TinyLlama-1.1B-Chat-v1.0": 1_100_048_384,
+        "Qwen/Qwen3-0.6B": 596_049_920,
+        "Qwen/Qwen3-1.7B": 1_720_574_976,
+        "HuggingFaceTB/SmolLM2-1.7B-Instruct": 1_711_376_384,
+        "meta-llama/Llama-3.2-1B-Instruct": 1_235_814_400,
+        "google/gemma-3-1b-it": 999_885_952,
+        "microsoft/phi-2": 2_779_683_840,
+    }
+    models = {name: bases.empty_model(name) for name in bases.BASES}
+    assert {name: bases.count(models[name].parameters()) for name in models} == published
+    tinyllama = models["TinyLlama/TinyLlama-1.1B-Chat-v1.0"]
+    assert bases.trained_parameters(tinyllama) == 4_505_600
+
+
+def test_the_cache_of_phi_2_takes_about_thirteen_gigabytes_at_128_rows(monkeypatch):
+    monkeypatch.setattr(bases, "ROWS", 128)
+    monkeypatch.setattr(bases, "TOKENS", 300)
+    assert 12e9 < bases.cache_bytes(bases.empty_model("microsoft/phi-2")) < 13e9

@@ -64,7 +64,7 @@ def file_of(pair):
 
 
 def test_equal_shares_of_clean_pairs(notebook, repository, capsys):
-    pairs, table = keep(notebook, repository, 90)
+    pairs, table, _ = keep(notebook, repository, 90)
     assert pd.Series([pair["source"] for pair in pairs]).value_counts().to_dict() == dict.fromkeys(CONFIGS, 30)
     assert table["kept"].to_dict() == dict.fromkeys(CONFIGS, 30)
     assert (table["read"] == table.drop(columns="read").sum(axis=1)).all()
@@ -75,7 +75,7 @@ def test_equal_shares_of_clean_pairs(notebook, repository, capsys):
 
 
 def test_rows_come_from_several_files_in_an_order_drawn_by_the_seed(notebook, repository):
-    pairs, _ = keep(notebook, repository, 60)
+    pairs, _, _ = keep(notebook, repository, 60)
     for config in CONFIGS:
         assert len({file_of(pair) for pair in pairs if pair["source"] == config}) >= 4
     assert keep(notebook, repository, 60)[0] == pairs
@@ -90,13 +90,13 @@ def test_a_stream_reads_no_more_than_it_needs(notebook):
             read[source] += 1
             yield {"question": f"What is {number} + {source}?", "answer": str(number + source)}
 
-    pairs, table = notebook.keep_pairs({"a": rows(0), "b": rows(1)}, 501, 512, words)
+    pairs, table, _ = notebook.keep_pairs({"a": rows(0), "b": rows(1)}, 501, 512, words)
     assert len(pairs) == 501
     assert read == table["read"].to_list() == [251, 250]
 
 
 def test_all_rows_are_read_when_more_is_asked_for(notebook, repository, capsys):
-    pairs, table = keep(notebook, repository, 10_000)
+    pairs, table, _ = keep(notebook, repository, 10_000)
     assert table["kept"].to_dict() == dict.fromkeys(CONFIGS, 5 * 120)
     assert (table["no question and answer"] == 5 * (len(BAD_ROWS) - 1)).all() and (table["too long"] == 5).all()
     assert capsys.readouterr().out.count("600 of them kept") == 3
@@ -104,7 +104,7 @@ def test_all_rows_are_read_when_more_is_asked_for(notebook, repository, capsys):
 
 def test_a_bad_configuration_is_left_out_with_its_line(notebook, tmp_path, capsys):
     layouts = {**LAYOUTS, TEXTBOOK: "Here is prose about {a} and {b}, which has no question."}
-    pairs, table = keep(notebook, write_repository(tmp_path, layouts), 60)
+    pairs, table, _ = keep(notebook, write_repository(tmp_path, layouts), 60)
     output = capsys.readouterr().out
     assert f"{TEXTBOOK} is left out: 200 of its first 200" in output and "Here is prose about" in output
     assert table["kept"].to_dict() == {QA: 30, TEXTBOOK: 0, TALK: 30}
@@ -117,7 +117,7 @@ def test_only_bad_configurations_are_an_error_that_names_the_setting(notebook, t
         keep(notebook, folder, 10)
 
 
-@pytest.mark.parametrize(("name", "configs"), [("{}", ["No-Such-Part"]), ("{}/missing", [QA]), ("{}/missing.csv", [])])
+@pytest.mark.parametrize(("name", "configs"), [("{}", ["No-Such-Part"]), ("{}/missing", [QA])])
 def test_what_cannot_be_read_names_the_setting(notebook, repository, name, configs):
     with pytest.raises(RuntimeError, match="(?s)DATASET_NAME.*DATASET_CONFIGS.*PRESET = 'embedded'"):
         keep(notebook, name.format(repository), 10, configs)
@@ -140,7 +140,7 @@ def test_python_exits_after_reading_a_part_of_the_files(repository):
         from conftest import load_notebook
         notebook = load_notebook("notebook")
         sources = notebook.open_sources({repository!r}, {CONFIGS!r}, 1)
-        pairs, _ = notebook.keep_pairs(sources, 20, 512, lambda messages: 1)
+        pairs, _, _ = notebook.keep_pairs(sources, 20, 512, lambda messages: 1)
         print(len(pairs), "kept")
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=120)
@@ -148,6 +148,118 @@ def test_python_exits_after_reading_a_part_of_the_files(repository):
 
 
 TEACHERS_ROWS = [{"Question": f"What is {n} * 7?", "Answer": f"It is {7 * n}", "topic": "tables"} for n in range(300)]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "because"),
+    [
+        ("missing.csv", None, "missing.csv cannot be read. FileNotFoundError"),
+        ("damaged.parquet", b"PAR1 and nothing else", "damaged.parquet cannot be read"),
+        ("empty.csv", b"", "there is not a single row"),
+        ("empty.jsonl", b"\n\n", "there is not a single row"),
+        ("header.csv", b"question,answer\n", "there is not a single row"),
+        ("columns.csv", b"title,body\na,b\nc,d\n", "no pair could be kept"),
+    ],
+)
+def test_a_file_without_pairs_is_refused_in_words(notebook, tmp_path, capsys, name, content, because):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match="DATASET_NAME") as refusal:
+        keep(notebook, tmp_path / name, 9)
+    assert because in str(refusal.value)
+    if name == "columns.csv":
+        shown = capsys.readouterr().out
+        assert "Columns found: title, body." in shown and "question, problem" in shown and "solution" in shown
+
+
+SUMS = [{"question": f"What is {n} + {n}?", "answer": f"It is {2 * n}."} for n in range(60)]
+JSON_LINES = "".join(json.dumps(row) + "\n" for row in SUMS)
+
+
+def table_of(separator: str) -> str:
+    return "".join(separator.join(row) + "\n" for row in [("question", "answer"), *(row.values() for row in SUMS)])
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("lines.json", JSON_LINES.encode()),
+        ("list.jsonl", json.dumps(SUMS).encode()),
+        ("around.json", json.dumps({"version": 1, "data": SUMS}).encode()),
+        ("columns.json", pd.DataFrame(SUMS).to_json().encode()),
+        ("mark.jsonl", JSON_LINES.encode("utf-8-sig")),
+        ("wide.jsonl", JSON_LINES.encode("utf-16")),
+        ("windows.jsonl", JSON_LINES.replace("\n", "\r\n").encode()),
+        ("semicolon.csv", table_of(";").encode("utf-8-sig")),
+        ("tab.csv", table_of("\t").encode()),
+        ("tab.tsv", table_of("\t").encode("utf-16")),
+        ("quoted.csv", "".join(f'"{row["question"]}","{row["answer"]}"\r\n' for row in [
+            {"question": "question", "answer": "answer"}, *SUMS]).encode()),
+    ],
+)  # fmt: skip
+def test_files_as_people_save_them(notebook, tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    pairs, table, _ = keep(notebook, tmp_path / name, 99)
+    expected = sorted((row["question"], row["answer"]) for row in SUMS)
+    assert sorted(tuple(m["content"] for m in pair["messages"]) for pair in pairs) == expected
+    assert table.loc[name, ["read", "kept"]].tolist() == [60, 60]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "bad"),
+    [
+        ("broken.jsonl", JSON_LINES + '{"question": "What is 9", "ans\n', 1),
+        ("eaten.jsonl", JSON_LINES + '{"question": "What is $\\alpha$?", "answer": "A letter."}\n', 1),
+        ("comma.csv", table_of(",") + "Put 3, 7 and 2 in order.,It is 2 3 7\n", 1),
+        ("short.csv", table_of(",") + "What is 1?\n", 1),
+        ("quotation.csv", table_of(",") + 'What is the "double" of 3?,"6" is it\nAnd of 4?,It is 8.\n', 1),
+        ("open.csv", table_of(",") + 'What is 3?,"It is 3\nAnd of 4?,It is 8.\n', 1),
+        ("numbers.jsonl", JSON_LINES + "17\n", 1),
+    ],
+)
+def test_one_bad_line_costs_one_row(notebook, tmp_path, name, content, bad):
+    (tmp_path / name).write_text(content)
+    pairs, table, skipped = keep(notebook, tmp_path / name, 99)
+    assert table.loc[name, "unreadable"] == bad and table.loc[name, "kept"] == len(pairs) >= 60
+    known = {row["question"]: row["answer"] for row in SUMS} | {"And of 4?": "It is 8."}
+    assert all(known[pair["messages"][0]["content"]] == pair["messages"][1]["content"] for pair in pairs)
+    (example,) = skipped.query("reason == 'unreadable'")["first row skipped"]
+    assert example and example in " ".join(content.split())
+
+
+def test_a_table_that_is_shifted_throughout_is_left_out(notebook, tmp_path):
+    lines = "".join(f"Put {n}, 7 and 2 in order.,It is sorted now\n" for n in range(40))
+    (tmp_path / "shifted.csv").write_text("question,answer\n" + lines)
+    with pytest.raises(ValueError, match="no pair could be kept"):
+        keep(notebook, tmp_path / "shifted.csv", 9)
+
+
+def test_latex_that_json_took_for_an_escape_is_restored(notebook, tmp_path):
+    question = r"What is $\frac{3}{7} \times \beta$, if $x \neq \rho$?"
+    answer = r"It is what is in the \text{book}."
+    row = f'{{"question": "{question}", "answer": "{answer}"}}'
+    (tmp_path / "eaten.jsonl").write_text(row + "\n")
+    ((pair,), _, _) = keep(notebook, tmp_path / "eaten.jsonl", 1)
+    assert [message["content"] for message in pair["messages"]] == [question, answer]
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\v", "\f", "\x85"])
+def test_words_around_an_unusual_line_break_are_not_glued(notebook, mark):
+    (question, _) = notebook.parse_record(
+        {"question": f"A train leaves at 5.{mark}How long does it run?", "answer": "5 h"}
+    )
+    assert question["content"] == "A train leaves at 5.\nHow long does it run?"
+
+
+def test_a_folder_of_files_and_a_home_folders_name(notebook, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "train.csv").write_text(table_of(","))
+    (tmp_path / "mine" / "test.csv").write_text("question,answer\nWhat is held back?,This.\n")
+    for name in ("~/mine", "~/mine/train.csv"):
+        pairs, table, _ = keep(notebook, name, 99, configs=[])
+        assert len(pairs) == 60 and "What is held back?" not in first_questions(pairs)
+    assert notebook.look_up("DATASET_NAME", "~/mine", "dataset") == "local"
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "json", "csv", "parquet"])
@@ -159,7 +271,7 @@ def test_a_teachers_own_file(notebook, tmp_path, suffix, capsys):
         "csv": lambda: table.to_csv(path, index=False, encoding="utf-8-sig"),
         "parquet": lambda: table.to_parquet(path),
     }[suffix]()
-    pairs, counts = keep(notebook, path, 1000)
+    pairs, counts, _ = keep(notebook, path, 1000)
     assert sorted(first_questions(pairs)) == sorted(row["Question"] for row in TEACHERS_ROWS)
     assert {(pair["source"], pair["topic"]) for pair in pairs} == {(path.name, "tables")}
     assert f"{path.name} ends after 300 rows, 300 of them kept" in capsys.readouterr().out
@@ -167,9 +279,17 @@ def test_a_teachers_own_file(notebook, tmp_path, suffix, capsys):
     assert fifty == first_questions(pairs)[:50] and fifty != [row["Question"] for row in TEACHERS_ROWS[:50]]
 
 
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_numbers_are_written_as_one_writes_them(notebook, tmp_path, suffix):
+    path = tmp_path / f"numbers.{suffix}"
+    table = pd.DataFrame({"question": ["Twice 1356.5?", "Half of 5?"], "answer": [2713.0, 2.5]})
+    table.to_parquet(path) if suffix == "parquet" else table.to_json(path, orient="records", lines=True)
+    assert sorted(pair["messages"][1]["content"] for pair in keep(notebook, path, 9)[0]) == ["2.5", "2713"]
+
+
 def test_numbers_in_a_csv_are_text(notebook, tmp_path):
     (tmp_path / "sums.csv").write_text("question,answer\nWhat is 2 + 3?,5\nWhat is 1/2 of 1?,0.50\n")
-    pairs, _ = keep(notebook, tmp_path / "sums.csv", 9)
+    pairs, _, _ = keep(notebook, tmp_path / "sums.csv", 9)
     assert sorted(pair["messages"][1]["content"] for pair in pairs) == ["0.50", "5"]
 
 
@@ -189,7 +309,7 @@ def test_gsm8k_as_a_teachers_file(notebook):
     path = SHARED_DATA / "gsm8k_train.jsonl"
     if not path.exists():
         pytest.skip(f"{path} is not there")
-    pairs, table = keep(notebook, path, 2000)
+    pairs, table, _ = keep(notebook, path, 2000)
     assert len(pairs) == 2000
     assert table.loc[path.name, "kept"] >= 0.98 * table.loc[path.name, "read"]
 
@@ -221,15 +341,99 @@ def test_outcomes(notebook, question, answer, outcome):
     assert check(notebook, question, answer, seen={notebook.normalise_question("What is 2 + 3?")}) == outcome
 
 
+GERMAN = """Wie viel ist 3 + 4?|Es ist 7.
+Berechne 12 - 5.|7
+Was ist 5 mal 6?|Das ist 30.
+Wie viele Ecken hat ein Dreieck?|Drei.
+Vereinfache 2x + 3x.|5x
+Bestimme die Lösung von x + 2 = 5.|x = 3""".splitlines()
+FOREIGN = """Combien font deux et trois?|Cinq.
+Calculez 3 + 4.|7
+Quelle est la somme de 5 et 6?|11
+Calcula 3 + 4.|Es igual a 7.
+Quanto fa 2 + 3?|Fa 5, che risposta!
+Quanto é 2 + 3?|É 5.
+Hoeveel is het dubbele van 4?|8""".splitlines()
+SHORT_ENGLISH = """Solve 2x = 8.|x = 4
+2 + 3 = ?|5
+Simplify $3a + 2a$.|$5a$
+Tom has 3 pens and buys 4. How many now?|7 pens
+Find gcd(12, 18).|6
+Expand (x+1)^2|x^2 + 2x + 1
+Sarah bakes 24 muffins, sells 20, eats 2. Muffins left?|24 - 20 - 2 = 2 muffins remain.
+Factor x^2 - 49.|(x - 7)(x + 7)
+What did Poincaré prove?|Many theorems.
+Differentiate sin x.|cos x""".splitlines()
+
+
+@pytest.mark.parametrize("row", GERMAN + FOREIGN)
+def test_short_rows_in_other_languages_are_left_out_unless_they_are_wanted(notebook, row):
+    question, answer = row.split("|")
+    assert check(notebook, question, answer) == "not English"
+    wanted = notebook.check_row({"question": question, "answer": answer}, set(), 512, words, english_only=False)
+    assert wanted[1] == "kept"
+
+
+@pytest.mark.parametrize("row", SHORT_ENGLISH)
+def test_short_rows_in_english_are_kept(notebook, row):
+    assert check(notebook, *row.split("|")) == "kept"
+
+
+WRONG_SUMS = {
+    "So 12 + 7 = 20.": "12 + 7 = 20",
+    "He has 12 + 7 = 20 apples.": "12 + 7 = 20",
+    "First, $3 \\times 4 = 13$, then we add.": "$3 \\times 4 = 13",
+    "12 + 7 = 19 and 19 - 5 = 15": "19 - 5 = 15",
+    "It costs $1,200 + $300 = $1,600 in all.": "$1,200 + $300 = $1,600",
+    "5 * 3 = 10 + 5, and 10 + 5 = 16": "10 + 5 = 16",
+    "So 100 / 4 = 20.": "100 / 4 = 20",
+    "2 + 3 * 4 = 20": "2 + 3 * 4 = 20",
+    "7 − 2 = 6": "7 − 2 = 6",
+    "1.5 + 1.5 = 4": "1.5 + 1.5 = 4",
+}
+SUMS_IN_DOUBT = r"""12 + 7 = 19|x - 12 + 7 = 20|2x + 3 = 8|x^2 + 3 = 8|22 / 7 = 3.14|22 / 7 = 3|100 / 7 = 14 remainder 2
+10 / 3 = 3.33|2.5 * 3.1 = 7.8|sin 30 + 1 = 2|half of 12 + 8 = 10|9 + 5 = 2 (mod 12)|11 + 3 = 2 on a clock
+1 + 1 = 10 in binary|1 + 2 + ... + 10 = 55|... + 9 + 10 = 55|5 * 3 = 10 + 5|3 + 4 = 7x|2 + 3 = 5/1|6 / 2 * 3 = 1
+5 + 3 = 8%|20% of 50 + 10 = 20|if 2 + 2 = 5 then all is true|the mistake is 12 + 7 = 20|2, 3 + 4 = 8|1:30 + 2 = 4
+7 + 5 = 12, 13|12 + 7 = 19.|3 + 4 = 7 \frac{1}{2}|f(2) + 3 = 8|10 + 5 = 3 am|8 + 2 * 3 = 14|$12 + 7 = 19$
+\frac{1}{2} + 3 = 4|\sqrt{4} + 3 = 6|- 12 + 7 = 20|(2 + 3) * 4 = 20""".replace("\n", "|").split("|")
+
+
+@pytest.mark.parametrize(("text", "wrong"), WRONG_SUMS.items())
+def test_a_sum_that_is_wrong_for_certain_is_found(notebook, text, wrong):
+    assert notebook.wrong_sum(text) == wrong
+    assert check(notebook, "What is it?", text) == "wrong arithmetic"
+
+
+@pytest.mark.parametrize("text", SUMS_IN_DOUBT)
+def test_a_sum_that_may_be_right_is_left_alone(notebook, text):
+    assert notebook.wrong_sum(text) == ""
+
+
+def test_of_each_reason_the_first_row_can_be_looked_at(notebook):
+    rows = [{"question": "What is 2?", "answer": "2"}, {"question": "What is 3 + 3?", "answer": "3 + 3 = 7"}, "{half",
+            {"question": "What is 2?", "answer": "again"}, {"question": "Was ist das?", "answer": "Das ist der Hund."},
+            {"question": "What is 5?", "answer": "5"}, {"question": "What is 4?", "answer": "4"}]  # fmt: skip
+    _, table, skipped = notebook.keep_pairs({"rows": iter_rows(rows)}, 9, 512, words)
+    found = dict(zip(skipped["reason"], skipped["first row skipped"]))
+    assert set(found) == {"wrong arithmetic", "unreadable", "seen before", "not English"}
+    assert "3 + 3 = 7" in found["wrong arithmetic"] and "again" in found["seen before"]
+    assert table.loc["rows", list(found)].tolist() == [1, 1, 1, 1]
+
+
+def iter_rows(rows):
+    yield from rows
+
+
 def test_the_same_question_is_kept_once_whatever_its_answer(notebook):
     rows = ({"question": f"What is {n % 40} + 1?", "answer": f"{n}"} for n in range(100))
-    pairs, table = notebook.keep_pairs({"x": rows}, 99, 512, words)
+    pairs, table, _ = notebook.keep_pairs({"x": rows}, 99, 512, words)
     assert (len(pairs), table.loc["x", "seen before"]) == (40, 60)
 
 
 def test_a_source_without_anything_to_keep_is_given_up(notebook, capsys):
     rows = ({"question": "What is 2 + 3?", "answer": "5"} for _ in iter(int, 1))  # the same row for ever
-    pairs, table = notebook.keep_pairs({"echo": rows}, 9, 512, words)
+    pairs, table, _ = notebook.keep_pairs({"echo": rows}, 9, 512, words)
     assert len(pairs) == 1 and "echo ends after" in capsys.readouterr().out
 
 
@@ -258,7 +462,7 @@ def test_a_single_answer_is_never_cut(notebook, sentencepiece_count):
 
 
 def test_splits_are_seeded_disjoint_and_a_tenth_each(notebook, repository):
-    pairs, _ = keep(notebook, repository, 300)
+    pairs, _, _ = keep(notebook, repository, 300)
     parts = notebook.split_pairs(pairs, seed=5)
     assert [len(part) for part in parts] == [240, 30, 30]
     assert {"messages", "source", "topic"} == set(parts[0].column_names)
@@ -277,7 +481,7 @@ def test_too_few_pairs_to_split_name_the_setting(notebook):
 
 def test_own_problems_and_refusals_pass_every_check(notebook):
     for sources in ({"generated": notebook.read_rows("generated", None, 3)}, {"off-topic": notebook.make_off_topic(3)}):
-        pairs, table = notebook.keep_pairs(sources, 120, 512, words)
+        pairs, table, _ = notebook.keep_pairs(sources, 120, 512, words)
         assert len(pairs) == 120 and all(pair["topic"] for pair in pairs)
         assert table.drop(columns=["read", "kept", "seen before"]).to_numpy().sum() == 0
     assert notebook.open_sources("generated", CONFIGS, 3).keys() == {"generated"}

@@ -284,7 +284,7 @@ def test_a_loss_or_gradient_that_is_no_number_ends_training_and_keeps_the_best_c
     row = lab.run_experiment(by.__name__, **SHORT)
     shown = capsys.readouterr().out
     assert "Lower LEARNING_RATE (here 0.01)." in shown
-    assert row["best_step"] == 4 and lab.curves[by.__name__]["step"].max() < 14
+    assert row["best_step"] == 4 and test_training.history(lab, by.__name__)["step"].max() < 14
     adapter = test_training.adapter(lab, by.__name__)
     assert all(weights.isfinite().all() for weights in adapter.values())
 
@@ -323,7 +323,7 @@ def test_a_bad_row_is_left_out_and_counted_by_its_reason(lab, kind, capsys):
     row, reason = BAD[kind]
     began = time.perf_counter()
     rows = (item for item in [*GOOD[:250], row, *GOOD[250:]])
-    pairs, table = lab.keep_pairs({"rows": rows}, 300, 256, lab.token_count)
+    pairs, table, _ = lab.keep_pairs({"rows": rows}, 300, 256, lab.token_count)
     assert len(pairs) == 300 and table.loc["rows", "read"] >= 300
     _, reason_found = lab.check_row(row, {"what is 7+1"}, 256, lab.token_count)
     assert reason_found == reason and table.loc["rows", reason] == 1
@@ -348,5 +348,5 @@ def test_a_file_with_lines_in_another_encoding_loses_only_those(lab, tmp_path, s
         lines = [json.dumps({"question": q, "answer": a}).encode() for q, a in good]
         lines.append(b'{"question": "%s", "answer": "%s"}' % bad)
     file.write_bytes(b"\n".join(lines))
-    pairs, table = lab.keep_pairs(lab.open_sources(str(file), [], 1), 5, 256, lab.token_count)
+    pairs, table, _ = lab.keep_pairs(lab.open_sources(str(file), [], 1), 5, 256, lab.token_count)
     assert len(pairs) == 2 and table.iloc[0]["broken characters"] == 1

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from test_measuring import tiny  # noqa: F401
 from test_training import SHORT, adapter, lab  # noqa: F401
 
 EXACT = SHORT | {"num_epochs": 1}
@@ -71,6 +72,78 @@ def test_references_are_read_in_smaller_batches(lab, small_memory, capsys):  # n
     assert parts == pytest.approx(whole, rel=2e-2) and parts.sum() == pytest.approx(whole.sum(), rel=1e-3)
     assert same_tokens.tolist() == tokens.tolist()
     assert "references are read 2 at a time" in capsys.readouterr().out
+
+
+@pytest.fixture
+def small_cache(tiny):  # noqa: F811
+    """A function that lets a cache run out of memory beyond so many rows and tokens."""
+    hooks = []
+
+    def limit(rows: int, tokens: int) -> None:
+        def refuse(layer, arguments, keywords):
+            in_cache = keywords["past_key_values"].get_seq_length()
+            if len(arguments[0]) > rows and in_cache > tokens:
+                run_out()
+
+        first = tiny.model.layers[0]
+        hooks.append(first.register_forward_pre_hook(refuse, with_kwargs=True))
+
+    yield limit
+    for hook in hooks:
+        hook.remove()
+
+
+@pytest.fixture
+def asked(notebook, tiny, monkeypatch):  # noqa: F811
+    """The prompts of each batch that answers were written to, in order."""
+    batches, answer_batch = [], notebook.answer_batch
+
+    def answer_and_note(model, prompts, calculator):
+        batches.append(prompts)
+        return answer_batch(model, prompts, calculator)
+
+    monkeypatch.setattr(notebook, "answer_batch", answer_and_note)
+    return batches
+
+
+@pytest.fixture
+def prompts(notebook, tiny, monkeypatch):  # noqa: F811
+    """Four prompts; the answer to the shortest one ends with its fifth token."""
+    notebook.MAX_NEW_TOKENS = 20
+    questions = ["1 + 1?", "What is 2 + 3?", "Solve 2x + 5 = 15.", "Why is 9 not prime?"]
+    asked = [[{"role": "user", "content": question}] for question in questions]
+    rendered = [notebook.render(messages) for messages in asked]
+    encoded = notebook.tokenizer(
+        rendered[0],
+        add_special_tokens=False,
+        return_tensors="pt",
+    )
+    end = tiny.generate(**encoded, max_new_tokens=5, do_sample=False)[0, -1].item()
+    monkeypatch.setattr(tiny.generation_config, "eos_token_id", [2, end])
+    return rendered
+
+
+def test_answers_are_written_in_smaller_batches(
+    notebook, tiny, prompts, small_cache, asked, capsys  # noqa: F811
+):  # fmt: skip
+    whole = notebook.generate_answers(tiny, prompts)
+    assert [answer["answer_tokens"] for answer in whole] == [5, 20, 20, 20]
+    asked.clear()
+    longest = max(len(notebook.tokenizer(prompt)["input_ids"]) for prompt in prompts)
+    small_cache(rows=1, tokens=longest + 10)  # one is finished by then, three are not
+    assert notebook.generate_answers(tiny, prompts) == whole
+    assert [len(batch) for batch in asked] == [4, 2, 1, 1, 1]
+    assert [batch.count(prompts[0]) for batch in asked] == [1, 0, 0, 0, 0]
+    assert capsys.readouterr().out.splitlines() == [
+        "Memory ran out: answers are written 2 at a time.",
+        "Memory ran out: answers are written 1 at a time.",
+    ]
+
+
+def test_one_answer_that_is_too_much_is_an_error(notebook, tiny, prompts, small_cache):  # noqa: F811
+    small_cache(rows=0, tokens=0)
+    with pytest.raises(torch.OutOfMemoryError):
+        notebook.generate_answers(tiny, prompts)
 
 
 def test_where_nothing_is_left_to_save_the_error_is_told(lab, small_memory):  # noqa: F811

@@ -1,13 +1,19 @@
 """Nothing lost: experiments go on after a kill, finished ones are not trained again, broken folders are not used."""
 
+import functools
+import json
 import os
+import pathlib
+import re
 import signal
 import sys
+import types
 
 import pandas as pd
 import pytest
 import test_training
 import torch
+from conftest import NOTEBOOK
 
 lab = test_training.lab
 SHORT = test_training.SHORT  # 14 steps in two epochs, a checkpoint after 4, 8, 12 and 14
@@ -33,6 +39,7 @@ def run_and_die(lab, name: str, owner, function: str, call: int, half_written=No
         sys.stdout = sys.stderr = open(os.devnull, "w")
         original, calls = getattr(owner, function), 0
 
+        @functools.wraps(original)  # its code shapes the experiment's name: it is the original's
         def fatal(*args, **kwargs):
             nonlocal calls
             calls += 1
@@ -54,12 +61,12 @@ def half_of_a_file(_, path, *__) -> None:
         file.write(b"PK\x03\x04" * 100)
 
 
-DURATIONS = ["training_minutes", "tokens_per_second", "experiment"]
+DURATIONS = ["training_minutes", "tokens_per_second", "experiment", "adapter"]
 
 
 def numbers(lab, name: str, row: dict) -> tuple[dict, pd.DataFrame]:
     """A row and its curves without what may differ between two runs."""
-    curves = lab.curves[name][["step", "loss", "grad_norm", "learning_rate", "eval_loss"]]
+    curves = test_training.history(lab, name)[["step", "loss", "grad_norm", "learning_rate", "eval_loss"]]
     return {key: value for key, value in row.items() if key not in DURATIONS}, curves.dropna(how="all", subset="loss")
 
 
@@ -88,7 +95,7 @@ def test_a_kill_costs_only_the_steps_since_the_last_checkpoint(lab, undisturbed,
     owner = {"torch": torch, "os": os, "shutil": lab.shutil, "tokenizer": type(lab.tokenizer)}.get(
         owner, getattr(lab, owner, None)
     )
-    name = moment.replace(" ", "_").replace(",", "")
+    name = re.sub(r"\W+", "_", moment)
     run_and_die(lab, name, owner, function, call, half_written)
     row = lab.run_experiment(name, **SHORT)
     shown = capsys.readouterr().out
@@ -97,14 +104,19 @@ def test_a_kill_costs_only_the_steps_since_the_last_checkpoint(lab, undisturbed,
     after_row, after_curves = numbers(lab, name, row)
     assert after_row == expected_row
     pd.testing.assert_frame_equal(after_curves.reset_index(drop=True), expected_curves.reset_index(drop=True))
-    assert not (lab.RESULTS / "checkpoints" / name).exists()
+    assert not list((lab.RESULTS / "checkpoints").glob(f"{name}-*"))
+
+
+def checkpoints(lab, name: str) -> pathlib.Path:
+    """The folder that the checkpoints of a short run under a name lie in."""
+    return lab.RESULTS / "checkpoints" / f"{name}-{lab.experiment_fingerprint(**SHORT)[:8]}"
 
 
 @pytest.fixture(scope="module")
 def killed(lab):
     """The checkpoints of a run that was killed after step 13."""
     run_and_die(lab, "killed", lab.ResponseTrainer, "compute_loss", 14)
-    return lab.RESULTS / "checkpoints" / "killed"
+    return checkpoints(lab, "killed")
 
 
 def truncate(file) -> None:
@@ -132,17 +144,17 @@ def test_a_broken_checkpoint_is_refused_and_the_one_before_is_used(
     lab, undisturbed, killed, damage, name, because, capsys
 ):
     run = f"broken_{because[:4]}_{damage.__name__}_{name}".replace(".", "_").replace("<", "").replace(">", "")
-    folder = lab.RESULTS / "checkpoints" / run
+    folder = checkpoints(lab, run)
     lab.shutil.copytree(killed, folder)
     damage(folder / "checkpoint-12" / name)
     row = lab.run_experiment(run, **SHORT)
     shown = capsys.readouterr().out
-    assert f"{run}/checkpoint-12 is not used: {because}" in shown and "Training goes on from step 8." in shown
+    assert f"{folder.name}/checkpoint-12 is not used: {because}" in shown and "Training goes on from step 8." in shown
     assert numbers(lab, run, row)[0] == undisturbed[1][0]
 
 
 def test_where_no_checkpoint_is_whole_training_starts_anew(lab, undisturbed, killed, capsys):
-    folder = lab.RESULTS / "checkpoints" / "all_broken"
+    folder = checkpoints(lab, "all_broken")
     lab.shutil.copytree(killed, folder)
     for checkpoint in folder.iterdir():
         truncate(checkpoint / "scheduler.pt")
@@ -182,22 +194,78 @@ def test_what_shapes_an_experiment_changes_its_fingerprint(lab, monkeypatch):
     assert lab.experiment_fingerprint(**SHORT) == marks[0]
 
 
-def test_a_damaged_adapter_and_one_of_other_settings_are_trained_again(lab, undisturbed, capsys):
-    folder = lab.RESULTS / "adapters" / "retrained"
-    lab.shutil.copytree(lab.RESULTS / "adapters" / "undisturbed", folder)
+def test_a_damaged_adapter_is_trained_again(lab, undisturbed, capsys):
+    mark = lab.experiment_fingerprint(**SHORT)[:8]
+    folder = lab.RESULTS / "adapters" / f"retrained-{mark}"
+    lab.shutil.copytree(test_training.adapter_folder(lab, "undisturbed"), folder)
     truncate(folder / "adapter_model.safetensors")
     row = lab.run_experiment("retrained", **SHORT)
-    assert "adapters/retrained is not used: adapter_model.safetensors is damaged." in capsys.readouterr().out
+    assert f"adapters/{folder.name} is not used: adapter_model.safetensors is damaged." in capsys.readouterr().out
     assert row["training_minutes"] != undisturbed[0]["training_minutes"]
-    other = lab.run_experiment("retrained", **SHORT | {"num_epochs": 1})
-    assert "it was made with other settings" in capsys.readouterr().out
-    assert other["best_step"] <= 7
     assert lab.run_experiment("undisturbed", **SHORT) == undisturbed[0], "what did not change is not trained again"
+
+
+def test_trying_other_settings_keeps_what_was_trained(lab, monkeypatch, capsys):
+    first = lab.run_experiment("tried", **SHORT)
+    monkeypatch.setattr(lab, "LORA_DROPOUT", 0.3)
+    second = lab.run_experiment("tried", **SHORT)
+    assert first["adapter"] != second["adapter"]
+    monkeypatch.undo()
+    capsys.readouterr()
+    assert lab.run_experiment("tried", **SHORT) == first
+    assert "Finished before" in capsys.readouterr().out
+    kept = lab.other_adapters([first])
+    assert second["adapter"].removeprefix("adapters/") in kept and re.search(r"\d MB", kept)
+
+
+def changed_code(lab, monkeypatch, name: str, old: str, new: str) -> None:
+    """Redefine a function or class of the notebook, as somebody does who edits its cell and runs it."""
+    source = next(cell for cell in lab_cells() if f"def {name}(" in cell or f"class {name}(" in cell)
+    assert old in source
+    changed = dict(vars(lab))
+    exec(compile(source.replace(old, new), "changed", "exec"), changed)
+    monkeypatch.setattr(
+        lab, name, types.FunctionType(changed[name].__code__, vars(lab), name, changed[name].__defaults__)
+    )
+
+
+def lab_cells() -> list[str]:
+    return [
+        "".join(cell["source"]) for cell in json.loads(NOTEBOOK.read_text())["cells"] if cell["cell_type"] == "code"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "is_new"),
+    [
+        ("encode", "else -100", "else token", True),  # the question is graded, too
+        ("response_nll", "ignore_index=-100", "ignore_index=0", True),
+        ("training_arguments", '"cosine"', '"linear"', True),
+        ("response_nll", "Negative log-likelihood (nats)", "The surprise", False),  # a docstring
+        ("render", "add_generation_prompt=True", "add_generation_prompt=False", False),  # of answers only
+    ],
+)
+def test_changed_code_of_the_training_makes_it_run_anew(lab, monkeypatch, name, old, new, is_new):
+    before = lab.experiment_fingerprint(**SHORT)
+    changed_code(lab, monkeypatch, name, old, new)
+    assert (lab.experiment_fingerprint(**SHORT) != before) is is_new
+
+
+@pytest.mark.parametrize("changed", ["repeats_itself", "exact_result", "UNCLEAR", "REFUSAL_START"])
+def test_changed_code_of_the_answers_makes_them_be_written_anew(lab, monkeypatch, changed):
+    before = lab.code_fingerprint(lab.generate_answers)
+    if changed == "repeats_itself":
+        changed_code(lab, monkeypatch, "repeats_itself", "count >= 3", "count >= 4")
+    elif changed == "exact_result":
+        changed_code(lab, monkeypatch, "exact_result", "100 if behind", "10 if behind")
+    else:
+        monkeypatch.setattr(lab, changed, re.compile("x") if changed == "UNCLEAR" else "No")
+    assert lab.code_fingerprint(lab.generate_answers) != before
 
 
 def test_a_clock_that_jumps_back_changes_nothing(lab, undisturbed, killed, monkeypatch):
     """Checkpoints from the future, and every look at the clock an hour earlier than the one before."""
-    folder = lab.RESULTS / "checkpoints" / "clock"
+    folder = checkpoints(lab, "clock")
     lab.shutil.copytree(killed, folder)
     for number, checkpoint in enumerate(sorted(folder.iterdir())):
         os.utime(checkpoint, (4e9 - 1e6 * number,) * 2)
@@ -246,7 +314,7 @@ def test_answers_that_were_written_before_a_kill_are_kept(lab, monkeypatch, tmp_
 
 
 def test_the_same_seed_gives_the_same_splits_losses_and_answers(lab, undisturbed, tmp_path, monkeypatch):
-    pairs, _ = lab.keep_pairs(lab.open_sources("generated", [], 1), 64, 256, lab.token_count)
+    pairs, _, _ = lab.keep_pairs(lab.open_sources("generated", [], 1), 64, 256, lab.token_count)
     assert [part.to_list() for part in lab.split_pairs(pairs, 1)][:2] == [
         lab.train_dataset.to_list(),
         lab.eval_dataset.to_list(),
@@ -259,8 +327,10 @@ def test_the_same_seed_gives_the_same_splits_losses_and_answers(lab, undisturbed
         monkeypatch.setattr(lab, "RESULTS", tmp_path / name)
         (tmp_path / name).mkdir()
         lab.run_experiment("seeded", **SHORT | {"num_epochs": 3})
-        tutor = lab.PeftModel.from_pretrained(lab.base_model, tmp_path / name / "adapters" / "seeded").eval()
+        tutor = lab.PeftModel.from_pretrained(lab.base_model, test_training.adapter_folder(lab, "seeded")).eval()
         prompts = [lab.render(messages[:1]) for messages in lab.eval_dataset["messages"]]
-        seen.append((lab.curves["seeded"]["loss"].dropna().tolist()[:20], lab.generate_answers(tutor, prompts)))
+        seen.append(
+            (test_training.history(lab, "seeded")["loss"].dropna().tolist()[:20], lab.generate_answers(tutor, prompts))
+        )
         lab.detach_adapter(lab.base_model)
     assert len(seen[0][0]) == 20 and seen[0] == seen[1]

@@ -32,7 +32,7 @@ def test_every_experiment_has_its_row_and_its_adapter(results):
         axis=None
     )
     assert table["best_validation_loss"].nunique() == 3
-    sizes = [(results / "adapters" / name / "adapter_model.safetensors").stat().st_size for name in EXPERIMENTS]
+    sizes = [(results / folder / "adapter_model.safetensors").stat().st_size for folder in table["adapter"]]
     assert sizes[2] > 1.9 * sizes[0]
 
 
@@ -92,7 +92,7 @@ def test_predictions_hold_everything_that_the_tables_are_made_of(notebook, resul
         again = notebook.compare_models(models)
         before = expected[expected["set"] == of].drop(columns="set").reset_index(drop=True)
         p_values, p_before = again.pop("p").to_numpy(), before.pop("p").to_numpy()
-        assert p_values == pytest.approx(p_before, abs=0.005)  # JSON rounds, which decides some ties
+        assert p_values == pytest.approx(p_before, abs=0.005, nan_ok=True)  # JSON rounds, which decides some ties
         pd.testing.assert_frame_equal(again, before, rtol=1e-6, check_dtype=False)
 
 

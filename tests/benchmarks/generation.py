@@ -28,7 +28,7 @@ def make_adapter(options: argparse.Namespace) -> dict[str, float]:
         options.model, options.dtype, options.adapter, LORA_TARGET_MODULES="all-linear", EVAL_STEPS=10**6
     )
     lab.base_model = lab.load_base_model(lab.MODEL_PATH)
-    pairs, _ = lab.keep_pairs(lab.open_sources("generated", [], 1), options.train_rows, 256, lab.token_count)
+    pairs, _, _ = lab.keep_pairs(lab.open_sources("generated", [], 1), options.train_rows, 256, lab.token_count)
     lab.train_dataset, lab.eval_dataset = (lab.Dataset.from_list(part) for part in (pairs, pairs[:8]))
     lab.run_experiment(
         "adapter", learning_rate=options.learning_rate, batch_size=2, gradient_accumulation_steps=1, num_epochs=1

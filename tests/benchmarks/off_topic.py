@@ -46,17 +46,15 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         notebook = prepare(run["settings"], folder)
-        notebook.curves = {}
         for name in ("train_dataset", "eval_dataset"):
             kept = getattr(notebook, name).filter(lambda row: row["topic"] != "off-topic")
             print(f"{name}: {len(kept)} of {len(getattr(notebook, name))} pairs are mathematics")
             setattr(notebook, name, kept)
         sizes = ("batch_size", "gradient_accumulation_steps", "num_epochs", "lora_rank")
-        notebook.run_experiment(
+        row = notebook.run_experiment(
             "without", learning_rate=float(best["learning_rate"]), **{name: int(best[name]) for name in sizes}
         )
-        adapter = notebook.RESULTS / "adapters" / "without"
-        tutor = notebook.PeftModel.from_pretrained(notebook.base_model, adapter).eval()
+        tutor = notebook.PeftModel.from_pretrained(notebook.base_model, notebook.RESULTS / row["adapter"]).eval()
         records = []
         for of in SETS:
             asked = [record for record in predictions if record["set"] == of]

@@ -57,7 +57,7 @@ def prepare(options: argparse.Namespace) -> dict[str, float]:
         lab = common.open_notebook(options.model, "auto", folder, MAX_LENGTH=512)
         before, began, began_cpu = common.resident_memory(), time.perf_counter(), time.process_time()
         sources = lab.open_sources(str(options.files), [], lab.SEED)
-        pairs, counts = lab.keep_pairs(sources, int(options.only), 512, lab.token_count)
+        pairs, counts, _ = lab.keep_pairs(sources, int(options.only), 512, lab.token_count)
         lab.split_pairs(pairs, lab.SEED)
         assert len(pairs) == int(options.only), counts
         return {

@@ -1,0 +1,177 @@
+"""Tiny random models of many architectures go the whole way: from 4 bits to merging."""
+
+import types
+
+import bitsandbytes
+import numpy as np
+import pytest
+import torch
+from conftest import load_notebook
+from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache, PreTrainedModel
+
+SIZES = dict(
+    vocab_size=32000,
+    hidden_size=64,
+    intermediate_size=128,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+    num_key_value_heads=2,
+    max_position_embeddings=512,
+    bos_token_id=1,
+    eos_token_id=2,
+    pad_token_id=2,
+    initializer_range=0.15,  # so that different prompts get different answers
+)
+EXPERTS = dict(num_experts=4, num_experts_per_tok=2, moe_intermediate_size=64)
+LINEAR_ATTENTION = dict(  # as in Qwen3-Next and Qwen3.5: every second layer here
+    layer_types=["linear_attention", "full_attention"],
+    head_dim=16,
+    linear_key_head_dim=16,
+    linear_value_head_dim=16,
+    linear_num_key_heads=2,
+    linear_num_value_heads=4,
+)
+GEMMA = dict(
+    head_dim=16,
+    query_pre_attn_scalar=16,
+    sliding_window=16,
+    tie_word_embeddings=False,  # tied and random, these only repeat their last token
+)
+MAMBA = dict(mamba_n_heads=8, mamba_d_head=16, mamba_d_state=16, mamba_n_groups=1)
+GRANITE_4 = MAMBA | dict(layer_types=["mamba", "attention"], num_local_experts=0)
+# What tells a tiny model of this kind from one of the others
+ARCHITECTURES = {
+    "llama": {},
+    "mistral": dict(sliding_window=16),
+    "qwen2": {},
+    "qwen3": dict(head_dim=16),
+    "qwen3_moe": dict(head_dim=16) | EXPERTS,
+    "gemma": dict(head_dim=16),
+    "gemma2": GEMMA,
+    "gemma3_text": GEMMA,
+    "phi": {},
+    "phi3": {},
+    "smollm3": dict(no_rope_layers=[1, 0]),
+    "olmo2": {},
+    "granite": {},
+    "stablelm": {},
+    "gpt_neox": {},
+    "lfm2": dict(layer_types=["conv", "full_attention"], conv_L_cache=3),
+    "qwen3_next": LINEAR_ATTENTION | EXPERTS | dict(shared_expert_intermediate_size=64),
+    "qwen3_5_text": LINEAR_ATTENTION,
+    "granitemoehybrid": GRANITE_4,
+    "falcon_h1": MAMBA | dict(head_dim=16, mamba_d_ssm=128),
+}
+MINIMAX = dict(
+    layer_types=["linear_attention", "full_attention"],
+    head_dim=16,
+    num_local_experts=4,
+    num_experts_per_tok=2,
+)
+QUESTIONS = [
+    "1 + 1?",
+    "What is the sum of 12 and 30?",
+    "Why is the sum of two odd numbers even? Explain it in a few steps.",
+]
+
+
+@pytest.fixture(scope="module")
+def lab(sentencepiece_folder) -> types.ModuleType:
+    """The notebook's definitions in float32, so that rounding decides no tie."""
+    lab = load_notebook("architectures_lab", MAX_NEW_TOKENS=20, LORA_DROPOUT=0.0)
+    lab.compute_dtype = lambda: torch.float32
+    lab.PINNED = {"model": None}
+    lab.tokenizer = lab.load_tokenizer(sentencepiece_folder)
+    answer = {"role": "assistant", "content": "Answer: 2"}
+    asked = [[{"role": "user", "content": question}] for question in QUESTIONS]
+    lab.prompts = [lab.render(messages) for messages in asked]
+    lab.rows = lab.encode_responses([[*messages, answer] for messages in asked])
+    return lab
+
+
+def load_tiny(lab, name: str, **details) -> PreTrainedModel:
+    """A tiny random model of this architecture in 4 bits, from `MODEL_PATH`."""
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(name, **SIZES | details)
+    AutoModelForCausalLM.from_config(config).save_pretrained(lab.MODEL_PATH)
+    return lab.load_base_model(lab.MODEL_PATH)
+
+
+def written_alone(lab, model: PreTrainedModel, prompt: str) -> list[int]:
+    """Tokens of the answer as transformers' own loop writes it."""
+    encoded = lab.tokenizer(prompt, add_special_tokens=False, return_tensors="pt")
+    written = model.generate(**encoded, max_new_tokens=lab.MAX_NEW_TOKENS)
+    return written[0, encoded["input_ids"].shape[1] :].tolist()
+
+
+def end_early(lab, model: PreTrainedModel) -> None:
+    """Let an early token that only the first prompt's answer has end answers."""
+    first, *others = [written_alone(lab, model, prompt) for prompt in lab.prompts]
+    early, others = first[: lab.STEPS_BETWEEN], sum(others, [])
+    ends = [token for token in early if token not in others]
+    model.generation_config.eos_token_id = [lab.tokenizer.eos_token_id, ends[-1]]
+
+
+def nll_of_rows(lab, model: PreTrainedModel) -> np.ndarray:
+    return lab.corpus_nll(model.eval(), lab.rows)[0]
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_an_architecture_goes_the_whole_way(lab, tmp_path, name):
+    lab.MODEL_PATH = tmp_path / "base"
+    base = load_tiny(lab, name, **ARCHITECTURES[name])
+    kinds = [type(module) for module in base.modules()]
+    assert kinds.count(bitsandbytes.nn.Linear4bit) >= 8, "four in each layer, at least"
+
+    model = lab.attach_adapter(base, 4).train()
+    named = dict(model.named_parameters())
+    added = {weight: named[weight] for weight in named if "lora_B" in weight}
+    batch = lab.DataCollatorForSeq2Seq(lab.tokenizer, return_tensors="pt")(lab.rows)
+    nll, tokens = lab.response_nll(model, batch)
+    (nll.sum() / tokens.sum()).backward()
+    assert added
+    assert [weight for weight in added if not added[weight].grad.abs().sum() > 0] == []
+
+    for weight in added.values():
+        torch.nn.init.normal_(weight, std=0.3)
+    model.eval()
+    end_early(lab, model)
+    together = lab.generate_answers(model, lab.prompts)
+    alone = [lab.generate_answers(model, [prompt]) for prompt in lab.prompts]
+    assert together == sum(alone, [])
+    lengths = [answer["answer_tokens"] for answer in together]
+    assert lengths[0] <= lab.STEPS_BETWEEN < min(lengths[1:]), "one leaves the others"
+    assert len({answer["answer"] for answer in together}) == len(together)
+
+    model.save_pretrained(tmp_path / "adapter")
+    adapted = nll_of_rows(lab, model)
+    merged = lab.merge_adapter(tmp_path / "adapter", tmp_path / "merged")
+    assert nll_of_rows(lab, merged) == pytest.approx(adapted, rel=1e-3)
+    with model.disable_adapter():
+        assert nll_of_rows(lab, model) != pytest.approx(adapted, rel=5e-3)
+
+
+def test_answers_need_no_cache_that_rows_can_leave(lab, tmp_path, monkeypatch):
+    class OwnCache(DynamicCache):
+        """A class that a model brings along."""
+
+        def reorder_cache(self, *_):
+            raise NotImplementedError
+
+        batch_select_indices = reorder_cache
+
+    lab.MODEL_PATH = tmp_path / "base"
+    model = load_tiny(lab, "llama")
+    end_early(lab, model)
+    expected = lab.generate_answers(model, lab.prompts)
+    monkeypatch.setattr("transformers.generation.utils.DynamicCache", OwnCache)
+    assert lab.generate_answers(model, lab.prompts) == expected
+
+
+def test_a_model_with_a_cache_of_its_own_answers(lab, tmp_path):
+    """MiniMax, one question at a time, for padding changes what it answers anywhere."""
+    lab.MODEL_PATH = tmp_path / "base"
+    model = load_tiny(lab, "minimax", **MINIMAX)
+    for prompt in lab.prompts:
+        expected = lab.tokenizer.decode(written_alone(lab, model, prompt)).strip()
+        assert lab.generate_answers(model, [prompt])[0]["answer"] == expected
