@@ -14,7 +14,7 @@ from conftest import NOTEBOOK
 lab = test_training.lab
 SETTINGS = dict(
     PRESET="embedded", DATASET_SIZE=80, BATCH_SIZE=4, NUM_EPOCHS=1, LORA_RANK=4, EVAL_SAMPLES=2, FRESH_PER_TOPIC=1,
-    MAX_NEW_TOKENS=8, LOGGING_STEPS=1, SHARE_LINK=False,
+    MAX_NEW_TOKENS=8, LOGGING_STEPS=1, SHARE_LINK=False, COMPUTE_DTYPE="float32",
 )  # fmt: skip
 
 

@@ -79,7 +79,7 @@ QUESTIONS = [
 def lab(sentencepiece_folder) -> types.ModuleType:
     """The notebook's definitions in float32, so that rounding decides no tie."""
     lab = load_notebook("architectures_lab", MAX_NEW_TOKENS=20, LORA_DROPOUT=0.0)
-    lab.compute_dtype = lambda: torch.float32
+    lab.COMPUTE_DTYPE = "float32"
     lab.PINNED = {"model": None}
     lab.tokenizer = lab.load_tokenizer(sentencepiece_folder)
     answer = {"role": "assistant", "content": "Answer: 2"}

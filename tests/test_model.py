@@ -128,7 +128,7 @@ def adapter_gradients(model, ids) -> dict[str, torch.Tensor]:
 
 def test_gradients_after_an_evaluation_are_those_of_the_dequantised_weights(notebook, smollm2_folder, monkeypatch):
     """bitsandbytes repacks CPU weights at the first evaluation unless told not to; training then goes wrong."""
-    monkeypatch.setattr(notebook, "compute_dtype", lambda: torch.float32)  # so that rounding hides nothing
+    monkeypatch.setattr(notebook, "COMPUTE_DTYPE", "float32")  # so that rounding hides nothing
     notebook.tokenizer = notebook.load_tokenizer(smollm2_folder)
     smollm2 = notebook.load_base_model(smollm2_folder)
     ids = probe(notebook, smollm2)
@@ -167,3 +167,52 @@ def test_gradients_after_an_evaluation_are_those_of_the_dequantised_weights(note
     for name, gradient in ours.items():
         error = (gradient - theirs[name]).norm() / theirs[name].norm()
         assert error < 1e-3, f"{name}: relative error {error:.4f}"
+
+
+@pytest.fixture
+def on_a_cpu(notebook, monkeypatch):
+    """A CPU whose products take as long as the test says (milliseconds)."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+    def takes(**milliseconds: float) -> None:
+        monkeypatch.setattr(notebook, "time_products", lambda *_: milliseconds)
+
+    return takes
+
+
+@pytest.mark.parametrize(("float32", "bfloat16", "faster"), [(9.0, 3.0, "bfloat16"), (4.0, 7.5, "float32")])
+def test_a_cpu_computes_in_the_format_that_was_measured_faster(notebook, on_a_cpu, tmp_path, float32, bfloat16, faster):
+    record, config = tmp_path / "number_format.json", LlamaConfig()
+    on_a_cpu(float32=float32, bfloat16=bfloat16)
+    dtype, why = notebook.choose_dtype("auto", config, 256, record)
+    assert dtype == faster and f"{float32} ms in float32" in why and "256 tokens" in why
+    on_a_cpu(float32=bfloat16, bfloat16=float32)  # the noise says otherwise
+    assert notebook.choose_dtype("auto", config, 256, record) == (dtype, why), "a resumed run goes on as it began"
+
+
+def test_another_processor_is_measured_anew_and_a_setting_overrides_it(notebook, on_a_cpu, tmp_path, monkeypatch):
+    record, config = tmp_path / "number_format.json", LlamaConfig()
+    on_a_cpu(float32=1.0, bfloat16=2.0)
+    assert notebook.choose_dtype("auto", config, 256, record)[0] == "float32"
+    monkeypatch.setattr(notebook, "processor_name", lambda: "another one")
+    on_a_cpu(float32=2.0, bfloat16=1.0)
+    assert notebook.choose_dtype("auto", config, 256, record)[0] == "bfloat16"
+    assert notebook.choose_dtype("float32", config, 256, record) == ("float32", "you chose it")
+
+
+def test_products_are_timed_in_both_formats(notebook):
+    times = notebook.time_products(64, 128, 32, seconds=0.01)
+    assert set(times) == {"float32", "bfloat16"} and all(time > 0 for time in times.values())
+
+
+def test_the_number_format_is_a_part_of_a_models_fingerprint(notebook, sentencepiece_folder, tmp_path, monkeypatch):
+    small = LlamaConfig(**TINYLLAMA.to_dict() | dict(hidden_size=128, intermediate_size=352, num_hidden_layers=1))
+    small.num_attention_heads, small.num_key_value_heads, small.head_dim = 8, 2, 16
+    LlamaForCausalLM(small).to(torch.float16).save_pretrained(tmp_path)
+    kept, marks = getattr(notebook, "tokenizer", None), set()
+    notebook.tokenizer = notebook.load_tokenizer(sentencepiece_folder)
+    for dtype in ("float32", "bfloat16"):
+        monkeypatch.setattr(notebook, "COMPUTE_DTYPE", dtype)
+        marks.add(notebook.fingerprint(notebook.load_base_model(tmp_path)))
+    notebook.tokenizer = kept
+    assert len(marks) == 2

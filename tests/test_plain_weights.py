@@ -14,7 +14,7 @@ def lab(sentencepiece_folder, tmp_path_factory):
     """The notebook's definitions around a tiny 4-bit base with an adapter on some of its layers."""
     folder: pathlib.Path = tmp_path_factory.mktemp("plain")
     lab = load_notebook("plain_lab", LORA_TARGET_MODULES=["q_proj", "down_proj"], MAX_NEW_TOKENS=6)
-    lab.compute_dtype = lambda: torch.float32  # so that rounding hides nothing
+    lab.COMPUTE_DTYPE = "float32"  # so that rounding hides nothing
     lab.tokenizer = lab.load_tokenizer(sentencepiece_folder)
     torch.manual_seed(0)
     config = LlamaConfig(

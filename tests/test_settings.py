@@ -59,6 +59,7 @@ def test_what_depends_on_preset_or_model_ships_as_auto(notebook, shipped):
     assert {name for name, value in shipped.items() if value == "auto"} == notebook.MAY_BE_AUTO | {
         "PRESET",
         "SHARE_LINK",
+        "COMPUTE_DTYPE",
     }
     notebook.check_settings(shipped)
 
@@ -182,7 +183,7 @@ def test_a_model_that_does_not_exist_is_refused(notebook, shipped, monkeypatch, 
 
 def test_a_revision_that_does_not_exist_is_refused_and_one_that_does_becomes_a_commit(notebook, shipped, monkeypatch):
     hub_with(monkeypatch, notebook)
-    assert notebook.look_up("MODEL_NAME", shipped["MODEL_NAME"], "model", "v1.0") == "0" * 40
+    assert notebook.look_up("MODEL_NAME", "TinyLlama/TinyLlama-1.1B-Chat-v1.0", "model", "v1.0") == "0" * 40
     with pytest.raises(ValueError, match="DATASET_REVISION = 'v2.0': openbmb/UltraData-Math has no such revision"):
         notebook.resolve_settings(shipped | {"DATASET_REVISION": "v2.0"})
 

@@ -107,7 +107,7 @@ def test_the_checkpoint_with_the_lowest_validation_loss_is_what_remains(lab, mon
     refusals, _, _ = lab.keep_pairs({"off-topic": lab.make_off_topic(1)}, 8, 256, lab.token_count)
     monkeypatch.setattr(lab, "eval_dataset", lab.Dataset.from_list(refusals))
     monkeypatch.setattr(lab, "LORA_DROPOUT", 0.0)
-    row = lab.run_experiment("by_heart", **SHORT | {"learning_rate": 3e-2, "num_epochs": 30, "lora_rank": 16})
+    row = lab.run_experiment("by_heart", **SHORT | {"learning_rate": 3e-2, "num_epochs": 60, "lora_rank": 16})
     losses = history(lab, "by_heart").dropna(subset="eval_loss").set_index("step")["eval_loss"]
     assert losses.iloc[-1] > losses.min() * 1.02, "this run must overfit, or it shows nothing"
     assert row["best_step"] == losses.idxmin() < losses.index[-1]

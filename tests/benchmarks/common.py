@@ -64,8 +64,10 @@ def open_notebook(model: str, dtype: str, folder: str | pathlib.Path, **settings
     folders = {"embedded": lambda: lab.unpack_embedded_model(CACHE), "tinyllama": tinyllama_folder}
     lab.MODEL_PATH = folders[model]() if model in folders else pathlib.Path(model)
     lab.tokenizer = lab.load_tokenizer(lab.MODEL_PATH)
-    if dtype != "auto":
-        lab.compute_dtype = lambda: getattr(torch, dtype)
+    config = lab.AutoConfig.from_pretrained(lab.MODEL_PATH)
+    tokens = lab.BATCH_SIZE * MAX_LENGTH // 2
+    lab.COMPUTE_DTYPE, why = lab.choose_dtype(dtype, config, tokens, lab.RESULTS / "number_format.json")
+    print(f"The notebook computes in {lab.COMPUTE_DTYPE}, because {why}.")
     return lab
 
 
