@@ -226,6 +226,7 @@ REFUSED = [
     f"Teacher: What now?\nProblem: {Q}\nStudent: 5?\nSolution: {A}",
     f"Student: {Q}\nTeacher:\nStudent: Hello?",
     f"Student: {Q}\nTeacher: {A} Student: Thanks!",
+    f"{Q}\nStep 1: Understand it.\n**Question:** What is asked?\n**Answer:** The sum, {A}",
     f"A lemma.\nThe exercise: {Q}\nProblem: another?\nSolution: no.",
     "Student A: The text has 3 islands.\nStudent B: Yes.\nStudent A: It says 42.\nStudent B: Is it so?\n"
     "Student A: So it says.\nStudent B: I see.",

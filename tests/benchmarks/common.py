@@ -54,7 +54,6 @@ def tinyllama_folder(**changes) -> pathlib.Path:
 
 def open_notebook(model: str, dtype: str, folder: str | pathlib.Path, **settings) -> types.ModuleType:
     """The notebook's definitions with a tokenizer, `MODEL_PATH` and a results folder; no model is loaded yet."""
-    import torch
 
     lab = load_notebook("benchmarked", RESULTS_DIR=str(folder), MAX_LENGTH=MAX_LENGTH, **ADAPTER)
     if model == "embedded":

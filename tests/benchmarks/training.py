@@ -13,15 +13,17 @@ well, the rates per CPU second are the steady ones.
 - trl: SFTTrainer and SFTConfig as they come (bfloat16 autocast, gradient checkpointing, no dropout in the adapter),
   with completion-only loss.
   On a GPU without bfloat16 (or with --dtype float16) `fp16=True`, since `bf16=True` cannot run there.
-- trl float32: the same without autocast, for CPUs, on which the notebook computes in float32. How much of its lead is
+- trl float32: the same without autocast, for CPUs on which the notebook computes in float32. How much of its lead is
   this choice can be read from it. Left out on a GPU.
-- notebook: the notebook's own functions at its preset's dropout (embedded: none).
+- notebook: the notebook's own functions at its preset's dropout (embedded: none), in the number format that it finds
+  to be the faster one on this machine; the first line printed says which.
 
 `--alone` measures instead what each trick of the notebook is worth: the notebook with one of them undone at a time.
 `--profile` tells which operations the notebook's training spends the processor's time on.
 """
 
 import argparse
+import contextlib
 import math
 import pathlib
 import sys
@@ -73,7 +75,8 @@ class Run:
         return dict(
             output_dir=self.folder, num_train_epochs=1, per_device_train_batch_size=self.options.batch,
             per_device_eval_batch_size=self.options.batch, gradient_accumulation_steps=self.options.accumulation,
-            learning_rate=self.options.learning_rate, warmup_steps=0.05, lr_scheduler_type="cosine",
+            learning_rate=self.options.learning_rate, warmup_steps=int(0.05 * self.options.steps),
+            lr_scheduler_type="cosine",
             seed=self.lab.SEED, save_strategy="no", report_to="none", use_cpu=not self.on_gpu, **{precision: True},
         )  # fmt: skip
 
@@ -267,6 +270,11 @@ def grade_all_positions(lab) -> None:
     lab.response_nll = response_nll
 
 
+def attend_fused(lab) -> None:
+    """PyTorch's fused attention in training, too, on a CPU."""
+    lab.eager_attention_on_cpu = lambda model: contextlib.nullcontext()
+
+
 def mix_lengths(lab) -> None:
     """Rows in any order, so that short ones are padded to long ones."""
     lab.ResponseTrainer._get_train_sampler = lab.Trainer._get_train_sampler
@@ -303,6 +311,7 @@ RECIPES = {
 ALONE = {
     "notebook": recipe(notebook),
     "logits of all positions": recipe(partial(notebook, undo=grade_all_positions)),
+    "fused attention": recipe(partial(notebook, undo=attend_fused)),
     "lengths mixed": recipe(partial(notebook, undo=mix_lengths)),
     "float32 copies": recipe(partial(notebook, undo=copy_to_float32)),
     "gradient checkpointing": recipe(partial(notebook, undo=recompute_activations)),
