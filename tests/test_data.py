@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import textwrap
+import time
 
 import pandas as pd
 import pytest
@@ -408,6 +409,20 @@ def test_a_sum_that_is_wrong_for_certain_is_found(notebook, text, wrong):
 @pytest.mark.parametrize("text", SUMS_IN_DOUBT)
 def test_a_sum_that_may_be_right_is_left_alone(notebook, text):
     assert notebook.wrong_sum(text) == ""
+
+
+@pytest.mark.parametrize("piece", ["1-", "1 + 1 + ", "12-07-2024-", "9", "1,111", " ", "1 +        "])
+def test_a_long_text_is_searched_for_wrong_sums_quickly(notebook, piece):
+    began = time.perf_counter()
+    notebook.wrong_sum(piece * (100_000 // len(piece)))
+    assert time.perf_counter() - began < 2
+
+
+def test_a_row_nested_without_end_is_left_out(notebook):
+    row = {"question": "What is 2?", "answer": "2"}
+    for _ in range(3000):
+        row = {"question": "What is 2?", "answer": "2", "meta": row}
+    assert notebook.check_row(row, set(), 512, words) == ([], "too long")
 
 
 def test_of_each_reason_the_first_row_can_be_looked_at(notebook):

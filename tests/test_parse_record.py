@@ -364,6 +364,10 @@ def test_any_row_becomes_none_or_well_formed_messages(notebook, row):
         "Name 1:\n",
         "x.\n---",
         "Problem" + " " * 50,
+        "i) ",
+        "3,",
+        "Find 2.\n1. x\n",
+        "$$ x\n",
     ],
 )
 @pytest.mark.parametrize("size", [100_000, 10_000_000])
