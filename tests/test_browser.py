@@ -50,12 +50,14 @@ def ask(page, question):
     """Send a question and wait until words of its answer appear; return the answer's place on the page."""
     answer = send(page, question)
     expect(answer).to_have_text(WORDS, timeout=WAIT)
+    expect(answer).not_to_contain_text("broke off")
     return answer
 
 
 def finish(page):
     """Wait until the answer is complete."""
     expect(page.button("Retry")).to_be_enabled(timeout=3 * WAIT)
+    expect(page.answers.last).not_to_contain_text("broke off")
 
 
 def test_an_answer_grows_formulas_are_drawn_and_markup_is_not(open_page):

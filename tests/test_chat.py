@@ -225,6 +225,16 @@ def test_closing_the_stream_ends_the_thread_within_a_second(notebook, model, tok
     assert time.monotonic() - began < 1 and workers() == []
 
 
+def test_an_answer_that_nobody_closes_can_be_ended_from_outside(notebook, model, tokenizer):
+    """Gradio leaves the iterator of a cancelled answer open for good."""
+    stop = threading.Event()
+    abandoned = notebook.stream_answer(model, tokenizer, talk("Count to infinity."), 4000, stop=stop)
+    assert next(abandoned)
+    stop.set()
+    assert list(notebook.stream_answer(model, tokenizer, talk("What is 2 + 2?"), 4)) and workers() == []
+    abandoned.close()
+
+
 @pytest.fixture
 def ask(notebook, model, tokenizer):
     """A function that asks and returns every state of the reply; the last question is remembered as on a page."""
