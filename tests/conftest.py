@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import linecache
 import os
 import pathlib
 import re
@@ -29,7 +30,9 @@ def load_notebook(name: str, **settings) -> types.ModuleType:
     for cell in json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]:
         tags = cell["metadata"].get("tags", [])
         if cell["cell_type"] == "code" and {"definitions", "parameters"} & set(tags):
-            exec(compile("".join(cell["source"]), cell["id"], "exec"), module.__dict__)
+            source, file = "".join(cell["source"]), f"{name}-{cell['id']}"
+            linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)  # as in IPython
+            exec(compile(source, file, "exec"), module.__dict__)
         if "parameters" in tags:
             shipped = {name: value for name, value in vars(module).items() if name.isupper()}
             module.__dict__.update(settings)

@@ -14,7 +14,7 @@ fraction, other form | Answer: 3/4 | So we get $\frac{6}{8}$. | right
 fraction as decimal | Answer: 3/4 | Answer: 0.75 | right
 fraction, LaTeX short | Answer: $\frac12$ | It equals 1/2. | right
 fraction, wrong | Answer: 3/4 | The sum is 4/3. | wrong
-fraction, rounded | Answer: 1/3 | It is 0.33. | wrong
+fraction, rounded | Answer: 1/3 | It is 0.33. | open
 fraction, six decimals | Answer: 1/3 | It is 0.333333. | right
 mixed number | Answer: 2.5 | He needs 2 1/2 cups. | right
 mixed number is no product | Answer: 1 | He needs 2 1/2 cups. | wrong
@@ -23,7 +23,7 @@ decimal, wrong | Answer: 0.5 | That gives 5. | wrong
 decimal point at the end of a sentence | Answer: 3.5 | The mean is 3.5. I hope this helps! | right
 unit in the reference | Answer: 12 square cm | The area is 12. | right
 unit in the answer | Answer: 12 | The area is $12 \text{ cm}^2$. | right
-unit of one letter | Answer: 36 km | The distance is 36 m. | right
+unit of one letter | Answer: 36 km | The distance is 36 m. | wrong
 unit with a number in it | Answer: 20 | The area is 20 m^2. | right
 speed | Answer: 5 | The speed is 5 km/h. | right
 things | Answer: 5 books | Each child gets 5 books. | right
@@ -37,7 +37,7 @@ percent | Answer: 50% | It is 50%. | right
 percent as decimal | Answer: 50% | The probability is 0.5. | right
 decimal as percent | Answer: 0.5 | The probability is 50%. | right
 percent sign missing | Answer: 50% | It is 50. | right
-percent, in words | Answer: 12.5 | It is 12.5 percent. | right
+percent, in words | Answer: 12.5 | It is 12.5 percent. | wrong
 percent, LaTeX | Answer: $12.5\%$ | It is 1/8. | right
 percent, wrong | Answer: 50% | It is 0.5%. | wrong
 percent, not a hundred times | Answer: 0.5 | It is 50. | wrong
@@ -58,7 +58,7 @@ two roots, one wrong | Answer: x = 2 or x = 3 | Therefore, x = 2 or x = -3. | wr
 one root, one too many | Answer: x = 2 | Therefore, x = 2 or x = 3. | wrong
 unknown is not needed | Answer: x = 5 | The solution is 5. | right
 unknown is not asked for | Answer: 5 | So $n = 5$. | right
-an equation is not solved | Answer: x = 10 | So 2x = 10. | wrong
+an equation is not solved | Answer: x = 10 | So 2x = 10. | open
 a chain of equations | Answer: x = 5 | $x = \frac{15}{3} = 5$ | right
 a system | Answer: x = 2, y = 3 | So y = 3 and x = 2. | right
 a system, as a point | Answer: x = 2, y = 3 | The solution is $(x, y) = (2, 3)$. | right
@@ -95,7 +95,7 @@ thanks at the end | Answer: 7 | So the sum is 7. Let me know if you need more he
 steps with numbers | Answer: 7 | 1. Add 3 and 4 to get 7.<br>2. Done. | right
 display formula | Answer: $\frac{3}{4}$ | Therefore:<br>\[<br>x = \frac{3}{4}<br>\] | right
 enthusiasm is no factorial | Answer: 7 | The sum is 7! | right
-factorial | Answer: 120 | It is $5!$. | right
+factorial | Answer: 120 | It is $5!$. | open
 times as a letter | Answer: 162 | 27% of 600 is 0.27 x 600 = 162. | right
 plus or minus | Answer: x = 2 or x = -2 | So $x = \pm 2$. | right
 plus or minus, sign | Answer: x = -1 or x = 5 | x = 2 ± 3. | right
@@ -114,13 +114,13 @@ negative, typographic minus | Answer: -24 | The determinant is −24. | right
 negative, sign missing | Answer: -24 | The determinant is 24. | wrong
 square root | Answer: $2\sqrt{2}$ | It is sqrt(8). | right
 square root, sign | Answer: $2\sqrt{2}$ | It is 2√2. | right
-square root, decimal | Answer: $2\sqrt{2}$ | It is 2.83. | wrong
+square root, decimal | Answer: $2\sqrt{2}$ | It is 2.83. | open
 pi | Answer: $9\pi$ | The area is 9 pi. | right
-pi, rounded | Answer: $\pi$ | It is 3.14. | wrong
-power | Answer: 1024 | It is 2^10. | right
-power, as a program | Answer: 8 | It is 2**3. | right
+pi, rounded | Answer: $\pi$ | It is 3.14. | open
+power | Answer: 1024 | It is 2^10. | open
+power, as a program | Answer: 8 | It is 2**3. | open
 scientific | Answer: 30000 | It is $3 \times 10^4$. | right
-ratio | Answer: 3:4 | The ratio is 3/4. | right
+ratio | Answer: 3:4 | The ratio is 3/4. | open
 polynomial, order | Answer: $12x - 1$ | $f'(x) = -1 + 12x$ | right
 polynomial, factors | Answer: $6x^2 + 3x$ | We get $3x(2x + 1)$. | right
 polynomial, wrong sign | Answer: $12x - 1$ | $f'(x) = 12x + 1$ | wrong
@@ -147,19 +147,19 @@ reference: nothing | This completes the proof. | 7 | out
 reference: a number by the way | Look at chapter 7 | 7 | out
 reference: a refusal | Sorry, I am a maths tutor, and this is not maths. Ask me to solve x + 5 = 20. | 15 | out
 reference: unbalanced | Answer: $\frac{3}{4$ | 3/4 | out
-question said again | Answer: 22/21 | The answer is $\frac{5}{7} + \frac{1}{3}$. | wrong
-product said again | Answer: 3/28 | The answer is $\frac{3}{4} \times \frac{1}{7}$. | wrong
-integral said again | Answer: 28 | The answer to this question is $\int_0^2 (16x - 2) dx$. | wrong
-indefinite integral said again | Answer: $6x^2 - 6x + C$ | The answer is $\int (12x - 6) \, dx$. | wrong
+question said again | Answer: 22/21 | The answer is $\frac{5}{7} + \frac{1}{3}$. | open
+product said again | Answer: 3/28 | The answer is $\frac{3}{4} \times \frac{1}{7}$. | open
+integral said again | Answer: 28 | The answer to this question is $\int_0^2 (16x - 2) dx$. | open
+indefinite integral said again | Answer: $6x^2 - 6x + C$ | The answer is $\int (12x - 6) \, dx$. | open
 sum as reference | Answer: $2 + 3$ | It is $3 + 2$. | right
 """.strip().splitlines()
-VERDICTS = {"right": True, "wrong": False, "out": None}
+VERDICTS = {"right": ["right"], "wrong": ["wrong", "no answer"], "open": ["cannot tell"], "out": [None]}
 
 
 def test_pairs_of_texts(notebook):
     cases = [[cell.strip().replace("<br>", "\n") for cell in re.split(r" \|(?= )", line)] for line in PAIRS]
     verdicts = notebook.judge_answers([case[1] for case in cases], [case[2] for case in cases])
-    mistaken = [case for case, verdict in zip(cases, verdicts) if verdict is not VERDICTS[case[3]]]
+    mistaken = [case for case, verdict in zip(cases, verdicts) if verdict not in VERDICTS[case[3]]]
     assert not mistaken and len(cases) >= 60
 
 
@@ -176,13 +176,13 @@ HOSTILE = [
 def test_a_hostile_expression_is_wrong_and_the_list_goes_on(notebook):
     predictions = [text for expression in HOSTILE for text in (f"Answer: {expression}", "Answer: 7")]
     verdicts = notebook.judge_answers(["Answer: 7"] * len(predictions), predictions)
-    assert verdicts == [False, True] * len(HOSTILE)
+    assert verdicts[1::2] == ["right"] * len(HOSTILE) and "right" not in verdicts[::2]
 
 
 def test_a_hostile_reference_is_never_right(notebook):
     references = [f"Answer: {expression}" for expression in HOSTILE[::2]] + ["Answer: 7"]
     verdicts = notebook.judge_answers(references, ["Answer: 7"] * len(references))
-    assert True not in verdicts[:-1] and verdicts[-1] is True
+    assert "right" not in verdicts[:-1] and verdicts[-1] == "right"
 
 
 @pytest.mark.parametrize("strict", [True, False])
@@ -204,13 +204,12 @@ def test_references_of_the_generator(notebook):
     references = [row["answer"] for row in rows]
     verdicts = notebook.judge_answers(references, references)
     for row, verdict in zip(rows, verdicts):
-        right = (
-            [None] if row["topic"] == "concepts" else [True] if row["topic"] in notebook.COMPUTABLE else [None, True]
-        )
+        known = row["topic"] in notebook.COMPUTABLE
+        right = [None] if row["topic"] == "concepts" else ["right"] if known else [None, "right"]
         assert verdict in right, row
     others = references[1:] + references[:1]
     assert all(
-        numbers_of(reference) == numbers_of(other) or verdict is not True
+        numbers_of(reference) == numbers_of(other) or verdict != "right"
         for reference, other, verdict in zip(references, others, notebook.judge_answers(references, others))
     )
 
