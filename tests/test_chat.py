@@ -340,7 +340,7 @@ def test_a_remark_says_what_computer_algebra_finds_and_the_model_never_reads_it(
     says(answer)
     [*_, [finished]] = ask("What is 1/2 + 1/3?")
     written, _, remark = finished.rpartition("\n\n")
-    assert remark.startswith(f"> {mark} ") and ("5}{6}" in remark) == (mark == "✗")
+    assert remark.startswith(f"> {mark} ") and ("5}{6}" in remark) == (mark != "✓")
     assert written.startswith(answer) and written.count("```") % 2 == 0
     [_, told, _] = notebook.flatten_history(talk("What is 1/2 + 1/3?", finished), "why?")
     assert told["content"] == written.strip()

@@ -201,3 +201,15 @@ def test_a_numeral_of_another_base_is_not_its_digits(notebook):
 def test_a_bar_of_dashes_is_no_minus(notebook):
     check = notebook.check_answer("Simplify x^2-9 ----- x^2-6x+9", "It is (x+3)/(x-3).")
     assert check.status == "cannot tell"
+
+
+HUNTED = (pathlib.Path(__file__).parent / "hunted.txt").read_text(encoding="utf-8").splitlines()
+
+
+def test_what_a_hunt_for_wrong_verdicts_found(notebook):
+    """question :: answer :: reference :: the verdicts that are allowed; a row for each kind of fault."""
+    rows = [line.replace("\\n", "\n").split(" :: ") for line in HUNTED]
+    questions, answers, references, allowed = zip(*rows)
+    verdicts = notebook.judge_answers([f"Answer: {text}" for text in references], list(answers), list(questions))
+    wrong = [(*row, verdict) for row, verdict in zip(rows, verdicts) if str(verdict) not in row[3].split(", ")]
+    assert wrong == [] and len(rows) > 60

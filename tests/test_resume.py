@@ -251,13 +251,16 @@ def test_changed_code_of_the_training_makes_it_run_anew(lab, monkeypatch, name, 
     assert (lab.experiment_fingerprint(**SHORT) != before) is is_new
 
 
-@pytest.mark.parametrize("changed", ["repeats_itself", "exact_result", "UNCLEAR", "REFUSAL_START"])
+@pytest.mark.parametrize("changed", ["repeats_itself", "exact_result", "PARSER", "UNCLEAR", "REFUSAL_START"])
 def test_changed_code_of_the_answers_makes_them_be_written_anew(lab, monkeypatch, changed):
     before = lab.code_fingerprint(lab.generate_answers)
     if changed == "repeats_itself":
         changed_code(lab, monkeypatch, "repeats_itself", "count >= 3", "count >= 4")
     elif changed == "exact_result":
-        changed_code(lab, monkeypatch, "exact_result", "100 if behind", "10 if behind")
+        changed_code(lab, monkeypatch, "exact_result", '100 if unit == "%"', '10 if unit == "%"')
+    elif changed == "PARSER":  # the grammar
+        grammar = lab.GRAMMAR.replace('_STAR: "*"', '_STAR: "x"')
+        monkeypatch.setattr(lab, "PARSER", lab.lark.Lark(grammar, parser="lalr", start="items"))
     else:
         monkeypatch.setattr(lab, changed, re.compile("x") if changed == "UNCLEAR" else "No")
     assert lab.code_fingerprint(lab.generate_answers) != before

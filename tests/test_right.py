@@ -74,7 +74,7 @@ interval | Answer: $(2, 5]$ | The solution is $(2, 5]$. | right
 interval, other bracket | Answer: $(2, 5]$ | The solution is $[2, 5)$. | wrong
 interval, swapped | Answer: $(2, 5)$ | The solution is $(5, 2)$. | wrong
 interval as inequality | Answer: $(2, 5]$ | We have $2 < x \leq 5$. | right
-interval is no pair of roots | Answer: x = 2 or x = 5 | The solution is (2, 5). | wrong
+interval is no pair of roots | Answer: x = 2 or x = 5 | The solution is (2, 5). | open
 inequality | Answer: x > 3 | So $3 < x$. | right
 inequality, not strict | Answer: x > 3 | So x ≥ 3. | wrong
 inequality as interval | Answer: $x > 3$ | The solution is $(3, \infty)$. | right
