@@ -546,6 +546,12 @@ def test_what_was_expected_and_how_it_is_said(notebook):
     assert r"$\frac{19}{12}$" in remarks[0]
 
 
+def test_a_kind_of_question_that_was_added_in_a_cell_of_its_own(notebook):
+    question = "What is the vertex of the parabola y = x^2 - 4x + 3?"
+    right, wrong = notebook.check_answers([question] * 2, ["The vertex is (2, -1).", "The vertex is (2, 1)."])
+    assert right.status == "right" and wrong == ("wrong", r"\left(2, -1\right)")
+
+
 def test_the_notebooks_own_problems(notebook, capsys):
     """Right answers are never contradicted; with another last number they are never verified."""
     rows, right, wrong = list(islice(notebook.make_problems(seed=8), 200)), [], []
