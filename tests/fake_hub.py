@@ -1,6 +1,7 @@
-"""A local HTTP server in the Hub's place: one dataset of parquet files, and faults on request; a place to push to.
+"""A local HTTP server in the Hub's place: a dataset, faults on request, pushing.
 
-It speaks as much of the Hub's protocol as streaming needs: revisions, listings, files by range; and as uploading needs.
+It speaks as much of the Hub's protocol as streaming and uploading need: revisions,
+listings, files by range.
 """
 
 import base64
@@ -17,7 +18,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 class FakeHub(ThreadingHTTPServer):
-    """Serves a folder as the dataset `owner/data`; `faults` holds what the next requests for a parquet file meet."""
+    """Serves a folder as `owner/data`; `faults` wait for the next requests for rows."""
 
     def __init__(self, folder: pathlib.Path) -> None:
         super().__init__(("127.0.0.1", 0), Request)
@@ -38,7 +39,11 @@ class Request(BaseHTTPRequestHandler):
 
     def send(self, body: bytes, status: int = 200, **headers) -> None:
         self.send_response(status)
-        for name, value in {"Content-Length": len(body), "X-Repo-Commit": COMMIT, **headers}.items():
+        for name, value in {
+            "Content-Length": len(body),
+            "X-Repo-Commit": COMMIT,
+            **headers,
+        }.items():
             self.send_header(name.replace("_", "-"), str(value))
         self.end_headers()
         if self.command != "HEAD":
@@ -50,12 +55,21 @@ class Request(BaseHTTPRequestHandler):
         for path in sorted(self.server.folder.rglob("*")):
             name, size = str(path.relative_to(self.server.folder)), path.stat().st_size
             kind = "directory" if path.is_dir() else "file"
-            found.append({"type": kind, "path": name, "size": 0 if path.is_dir() else size, "oid": "0" * 40})
+            found.append(
+                {
+                    "type": kind,
+                    "path": name,
+                    "size": 0 if path.is_dir() else size,
+                    "oid": "0" * 40,
+                }
+            )
         return found
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length")
-        body = (self.rfile.read(int(length)) if length else b"".join(self.chunks())).decode()
+        body = (
+            self.rfile.read(int(length)) if length else b"".join(self.chunks())
+        ).decode()
         if "paths-info" not in self.path:
             return self.take_push(self.path.split("?")[0], body)
         try:
@@ -64,7 +78,11 @@ class Request(BaseHTTPRequestHandler):
             from urllib.parse import parse_qs
 
             wanted = parse_qs(body).get("paths", [])
-        self.send(json.dumps([entry for entry in self.entries() if entry["path"] in wanted]).encode())
+        self.send(
+            json.dumps(
+                [entry for entry in self.entries() if entry["path"] in wanted]
+            ).encode()
+        )
 
     def chunks(self) -> Iterator[bytes]:
         """The parts of a body that was sent without its length."""
@@ -74,7 +92,7 @@ class Request(BaseHTTPRequestHandler):
         self.rfile.readline()
 
     def take_push(self, path: str, body: str) -> None:
-        """A new repository, a look at what will come, and a commit with all files in it."""
+        """A new repository, a look at what will come, and a commit with all files."""
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":
             return self.send(b"{}", 401)
         answer = {"errors": [], "warnings": []}
@@ -84,15 +102,27 @@ class Request(BaseHTTPRequestHandler):
             answer = {"url": f"{self.server.url}/{name}", "name": name, "id": name}
         elif "/preupload/" in path:
             files = [file["path"] for file in json.loads(body)["files"]]
-            answer = {"files": [{"path": file, "uploadMode": "regular", "shouldIgnore": False} for file in files]}
+            answer = {
+                "files": [
+                    {"path": file, "uploadMode": "regular", "shouldIgnore": False}
+                    for file in files
+                ]
+            }
         elif "/commit/" in path:
             model = path.removeprefix("/api/models/").partition("/commit/")[0]
             for line in map(json.loads, body.splitlines()):
                 if line["key"] == "file":
                     file = line["value"]
-                    self.server.pushed[f"{model}/{file['path']}"] = base64.b64decode(file["content"])
+                    self.server.pushed[f"{model}/{file['path']}"] = base64.b64decode(
+                        file["content"]
+                    )
             address = f"{self.server.url}/{model}/commit/{COMMIT}"
-            answer = {"success": True, "commitOid": COMMIT, "commitUrl": address, "hookOutput": ""}
+            answer = {
+                "success": True,
+                "commitOid": COMMIT,
+                "commitUrl": address,
+                "hookOutput": "",
+            }
         self.send(json.dumps(answer).encode(), Content_Type="application/json")
 
     def do_HEAD(self) -> None:
@@ -100,30 +130,66 @@ class Request(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = self.path.split("?")[0]
-        if found := re.fullmatch(r"/api/datasets/owner/data(/revision/(?P<revision>.+))?", path):
+        if found := re.fullmatch(
+            r"/api/datasets/owner/data(/revision/(?P<revision>.+))?", path
+        ):
             if found["revision"] not in (None, "main", COMMIT):
                 return self.send(b"{}", 404, X_Error_Code="RevisionNotFound")
-            files = [{"rfilename": entry["path"]} for entry in self.entries() if entry["type"] == "file"]
-            info = {"id": "owner/data", "sha": COMMIT, "siblings": files, "tags": [], "gated": False, "private": False}
+            files = [
+                {"rfilename": entry["path"]}
+                for entry in self.entries()
+                if entry["type"] == "file"
+            ]
+            info = {
+                "id": "owner/data",
+                "sha": COMMIT,
+                "siblings": files,
+                "tags": [],
+                "gated": False,
+                "private": False,
+            }
             return self.send(json.dumps(info).encode(), Content_Type="application/json")
-        if found := re.fullmatch(rf"/api/datasets/owner/data/tree/(main|{COMMIT})(?P<under>/.*)?", path):
+        if found := re.fullmatch(
+            rf"/api/datasets/owner/data/tree/(main|{COMMIT})(?P<under>/.*)?", path
+        ):
             under = (found["under"] or "/").strip("/")
             deep = "recursive=true" in self.path.lower()
-            inside = [entry for entry in self.entries() if entry["path"].startswith(f"{under}/".lstrip("/"))]
+            inside = [
+                entry
+                for entry in self.entries()
+                if entry["path"].startswith(f"{under}/".lstrip("/"))
+            ]
             if not deep:
                 depth = len(under.split("/")) if under else 0
-                inside = [entry for entry in inside if entry["path"].count("/") == depth]
-            return self.send(json.dumps(inside).encode(), Content_Type="application/json")
-        file = self.server.folder / path.partition(f"/resolve/{COMMIT}/")[2].replace("%3D", "=")
+                inside = [
+                    entry for entry in inside if entry["path"].count("/") == depth
+                ]
+            return self.send(
+                json.dumps(inside).encode(), Content_Type="application/json"
+            )
+        file = self.server.folder / path.partition(f"/resolve/{COMMIT}/")[2].replace(
+            "%3D", "="
+        )
         if "/resolve/" not in path or not file.is_file():
-            return self.send(b"{}", 404, X_Error_Code="EntryNotFound" if "/resolve/" in path else "RepoNotFound")
+            return self.send(
+                b"{}",
+                404,
+                X_Error_Code="EntryNotFound" if "/resolve/" in path else "RepoNotFound",
+            )
         self.send_file(file)
 
     def send_file(self, file: pathlib.Path) -> None:
         """A file or the wanted range of it, unless the next fault comes first."""
-        content, headers, status = file.read_bytes(), {"ETag": '"0"', "Accept_Ranges": "bytes"}, 200
+        content, headers, status = (
+            file.read_bytes(),
+            {"ETag": '"0"', "Accept_Ranges": "bytes"},
+            200,
+        )
         if found := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")):
-            first, last = int(found[1]), min(int(found[2] or len(content)), len(content) - 1)
+            first, last = (
+                int(found[1]),
+                min(int(found[2] or len(content)), len(content) - 1),
+            )
             headers["Content_Range"] = f"bytes {first}-{last}/{len(content)}"
             content, status = content[first : last + 1], 206
         if file.suffix == ".parquet" and self.command == "GET":
@@ -133,7 +199,7 @@ class Request(BaseHTTPRequestHandler):
         self.send(content, status, **headers)
 
     def fail(self, fault: str, content: bytes, headers: dict) -> None:
-        """`403`, `500`, ... with an optional `Retry-After`; `cut`: half of the bytes; `hang`: none for a long time."""
+        """`403`, ... perhaps with `Retry-After`; `cut`: half of the bytes; `hang`."""
         if fault == "cut":
             self.send_response(206)
             for name, value in {"Content-Length": len(content), **headers}.items():

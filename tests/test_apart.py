@@ -1,4 +1,4 @@
-"""Work in a process of its own: what takes too long, too much or dies has no result, and the rest goes on."""
+"""Work in a worker: what takes too long, too much or dies has no result."""
 
 import linecache
 import os
@@ -23,13 +23,24 @@ def work(item: int) -> int:
 
 
 def test_what_misbehaves_has_no_result_and_the_rest_goes_on(notebook):
-    assert notebook.run_apart(work, [0, 1, 2, 3, 4, 5, 6], seconds=2) == [0, None, None, None, None, None, 6]
+    assert notebook.run_apart(work, [0, 1, 2, 3, 4, 5, 6], seconds=2) == [
+        0,
+        None,
+        None,
+        None,
+        None,
+        None,
+        6,
+    ]
 
 
 def test_processes_wait_for_work_and_do_not_grow_in_number(notebook):
     notebook.run_apart(work, [7])
     before = psutil.Process().children(recursive=True)
-    assert notebook.run_apart(work, [7, 8]) == [7, 8] and psutil.Process().children(recursive=True) == before
+    assert (
+        notebook.run_apart(work, [7, 8]) == [7, 8]
+        and psutil.Process().children(recursive=True) == before
+    )
     assert notebook.run_apart(work, [1], seconds=0.5) == [None]  # that one was killed
     assert len(psutil.Process().children(recursive=True)) == len(before) - 1
 

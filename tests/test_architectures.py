@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import load_notebook
-from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 SIZES = dict(
     vocab_size=32000,
@@ -79,13 +79,14 @@ QUESTIONS = [
 def lab(sentencepiece_folder) -> types.ModuleType:
     """The notebook's definitions in float32, so that rounding decides no tie."""
     lab = load_notebook("architectures_lab", MAX_NEW_TOKENS=20, LORA_DROPOUT=0.0)
-    lab.COMPUTE_DTYPE = "float32"
+    lab.COMPUTE_DTYPE = "float32"  # for `merge_adapter`
     lab.PINNED = {"model": None}
     lab.tokenizer = lab.load_tokenizer(sentencepiece_folder)
     answer = {"role": "assistant", "content": "Answer: 2"}
     asked = [[{"role": "user", "content": question}] for question in QUESTIONS]
-    lab.prompts = [lab.render(messages) for messages in asked]
-    lab.rows = lab.encode_responses([[*messages, answer] for messages in asked])
+    lab.prompts = [lab.render(messages, lab.tokenizer) for messages in asked]
+    answered = [[*messages, answer] for messages in asked]
+    lab.rows = lab.encode_responses(answered, lab.tokenizer)
     return lab
 
 
@@ -94,7 +95,7 @@ def load_tiny(lab, name: str, **details) -> PreTrainedModel:
     torch.manual_seed(0)
     config = AutoConfig.for_model(name, **SIZES | details)
     AutoModelForCausalLM.from_config(config).save_pretrained(lab.MODEL_PATH)
-    return lab.load_base_model(lab.MODEL_PATH)
+    return lab.load_base_model(lab.MODEL_PATH, lab.tokenizer, "float32")
 
 
 def written_alone(lab, model: PreTrainedModel, prompt: str) -> list[int]:
@@ -107,13 +108,17 @@ def written_alone(lab, model: PreTrainedModel, prompt: str) -> list[int]:
 def end_early(lab, model: PreTrainedModel) -> None:
     """Let an early token that only the first prompt's answer has end answers."""
     first, *others = [written_alone(lab, model, prompt) for prompt in lab.prompts]
-    early, others = first[: lab.STEPS_BETWEEN], sum(others, [])
+    early, others = first[:8], sum(others, [])
     ends = [token for token in early if token not in others]
     model.generation_config.eos_token_id = [lab.tokenizer.eos_token_id, ends[-1]]
 
 
 def nll_of_rows(lab, model: PreTrainedModel) -> np.ndarray:
-    return lab.corpus_nll(model.eval(), lab.rows)[0]
+    return lab.corpus_nll(model.eval(), lab.tokenizer, lab.rows)[0]
+
+
+def answers_of(lab, model: PreTrainedModel, *prompts: str) -> list[dict]:
+    return lab.generate_answers(model, lab.tokenizer, list(prompts), lab.MAX_NEW_TOKENS)
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -123,10 +128,11 @@ def test_an_architecture_goes_the_whole_way(lab, tmp_path, name):
     kinds = [type(module) for module in base.modules()]
     assert kinds.count(bitsandbytes.nn.Linear4bit) >= 8, "four in each layer, at least"
 
-    model = lab.attach_adapter(base, 4).train()
+    wanted = ["q_proj", "k_proj", "v_proj", "o_proj"]
+    model = lab.attach_adapter(base, 4, 2.0, 0.0, wanted).train()
     named = dict(model.named_parameters())
     added = {weight: named[weight] for weight in named if "lora_B" in weight}
-    batch = lab.DataCollatorForSeq2Seq(lab.tokenizer, return_tensors="pt")(lab.rows)
+    batch = lab.DataCollatorForSeq2Seq(lab.tokenizer)(lab.rows)
     nll, tokens = lab.response_nll(model, batch)
     (nll.sum() / tokens.sum()).backward()
     assert added
@@ -136,36 +142,22 @@ def test_an_architecture_goes_the_whole_way(lab, tmp_path, name):
         torch.nn.init.normal_(weight, std=0.3)
     model.eval()
     end_early(lab, model)
-    together = lab.generate_answers(model, lab.prompts)
-    alone = [lab.generate_answers(model, [prompt]) for prompt in lab.prompts]
+    together = answers_of(lab, model, *lab.prompts)
+    alone = [answers_of(lab, model, prompt) for prompt in lab.prompts]
     assert together == sum(alone, [])
     lengths = [answer["answer_tokens"] for answer in together]
-    assert lengths[0] <= lab.STEPS_BETWEEN < min(lengths[1:]), "one leaves the others"
+    assert lengths[0] <= 8 < min(lengths[1:]), "one ends before the others"
     assert len({answer["answer"] for answer in together}) == len(together)
 
     model.save_pretrained(tmp_path / "adapter")
     adapted = nll_of_rows(lab, model)
-    merged = lab.merge_adapter(tmp_path / "adapter", tmp_path / "merged")
-    assert nll_of_rows(lab, merged) == pytest.approx(adapted, rel=1e-3)
+    base = lab.load_base_model(lab.MODEL_PATH, lab.tokenizer, lab.COMPUTE_DTYPE)
+    folder = tmp_path / "merged"
+    lab.merge_adapter(base, lab.tokenizer, tmp_path / "adapter", folder)
+    merged = lab.AutoModelForCausalLM.from_pretrained(folder, dtype="auto")
+    assert nll_of_rows(lab, merged.eval()) == pytest.approx(adapted, rel=1e-3)
     with model.disable_adapter():
         assert nll_of_rows(lab, model) != pytest.approx(adapted, rel=5e-3)
-
-
-def test_answers_need_no_cache_that_rows_can_leave(lab, tmp_path, monkeypatch):
-    class OwnCache(DynamicCache):
-        """A class that a model brings along."""
-
-        def reorder_cache(self, *_):
-            raise NotImplementedError
-
-        batch_select_indices = reorder_cache
-
-    lab.MODEL_PATH = tmp_path / "base"
-    model = load_tiny(lab, "llama")
-    end_early(lab, model)
-    expected = lab.generate_answers(model, lab.prompts)
-    monkeypatch.setattr("transformers.generation.utils.DynamicCache", OwnCache)
-    assert lab.generate_answers(model, lab.prompts) == expected
 
 
 def test_a_model_with_a_cache_of_its_own_answers(lab, tmp_path):
@@ -174,4 +166,4 @@ def test_a_model_with_a_cache_of_its_own_answers(lab, tmp_path):
     model = load_tiny(lab, "minimax", **MINIMAX)
     for prompt in lab.prompts:
         expected = lab.tokenizer.decode(written_alone(lab, model, prompt)).strip()
-        assert lab.generate_answers(model, [prompt])[0]["answer"] == expected
+        assert answers_of(lab, model, prompt)[0]["answer"] == expected

@@ -433,29 +433,44 @@ Solve √(x^2) = 3 + 0/(x - 3) :: x = 3 or x = -3
 
 def rows(table: str) -> list[list[str]]:
     """The columns of each line of a table."""
-    return [line.replace("⏎", "\n").split(" :: ") for line in table.strip().splitlines()]
+    return [
+        line.replace("⏎", "\n").split(" :: ") for line in table.strip().splitlines()
+    ]
 
 
 def check_all(notebook, pairs: list) -> list:
     """The checks of questions and answers; what is unchecked gets a second chance alone, for a machine may be busy."""
     checks = notebook.check_answers(*zip(*pairs))
     return [
-        notebook.check_answer(*pair) if check.status == "cannot tell" else check for pair, check in zip(pairs, checks)
+        notebook.check_answer(*pair) if check.status == "cannot tell" else check
+        for pair, check in zip(pairs, checks)
     ]
 
 
 def faults(notebook, pairs: list, status: str) -> list:
     """The pairs whose check has this status."""
-    return [pair for pair, check in zip(pairs, notebook.check_answers(*zip(*pairs))) if check.status == status]
+    return [
+        pair
+        for pair, check in zip(pairs, notebook.check_answers(*zip(*pairs)))
+        if check.status == status
+    ]
 
 
 def test_questions_that_can_be_decided(notebook, capsys):
     table = rows(DECIDABLE)
-    right = notebook.check_answers(*zip(*[(question, answer) for question, answer, _ in table]))
-    wrong = notebook.check_answers(*zip(*[(question, answer) for question, _, answer in table]))
-    decided = sum(check.status != "cannot tell" for check in right + wrong) / len(right + wrong)
+    right = notebook.check_answers(
+        *zip(*[(question, answer) for question, answer, _ in table])
+    )
+    wrong = notebook.check_answers(
+        *zip(*[(question, answer) for question, _, answer in table])
+    )
+    decided = sum(check.status != "cannot tell" for check in right + wrong) / len(
+        right + wrong
+    )
     with capsys.disabled():
-        print(f"\n{len(table)} questions: {decided:.1%} of the right and wrong answers decided")
+        print(
+            f"\n{len(table)} questions: {decided:.1%} of the right and wrong answers decided"
+        )
     assert [row for row, check in zip(table, right) if check.status == "wrong"] == []
     assert [row for row, check in zip(table, wrong) if check.status == "right"] == []
     assert len(table) >= 150 and decided >= 0.88
@@ -467,7 +482,12 @@ def test_another_last_number_is_not_verified(notebook):
         numbers = list(re.finditer(r"\d+", answer))
         if numbers and "no solution" not in answer:  # there a number is not the result
             last = numbers[-1]
-            pairs.append((question, f"{answer[: last.start()]}{int(last[0]) + 1}{answer[last.end() :]}"))
+            pairs.append(
+                (
+                    question,
+                    f"{answer[: last.start()]}{int(last[0]) + 1}{answer[last.end() :]}",
+                )
+            )
     assert len(pairs) > 140 and faults(notebook, pairs, "right") == []
 
 
@@ -480,7 +500,11 @@ def test_right_answers_are_not_contradicted(notebook):
 
 
 def test_doubts_stay_unchecked(notebook):
-    assert faults(notebook, rows(IN_DOUBT), "right") == faults(notebook, rows(IN_DOUBT), "wrong") == []
+    assert (
+        faults(notebook, rows(IN_DOUBT), "right")
+        == faults(notebook, rows(IN_DOUBT), "wrong")
+        == []
+    )
 
 
 EQUIVALENT = r"""
@@ -517,15 +541,27 @@ def test_equivalent_forms(notebook):
     table = rows(EQUIVALENT)
     right = check_all(notebook, [(question, answer) for question, answer, _ in table])
     assert [row for row, check in zip(table, right) if check.status != "right"] == []
-    assert faults(notebook, [(question, answer) for question, _, answer in table], "right") == []
+    assert (
+        faults(notebook, [(question, answer) for question, _, answer in table], "right")
+        == []
+    )
 
 
 def test_pitfalls(notebook):
     """Questions from two hunts for wrong verdicts: division by a fraction, "…", percent, two readings, forms, domains."""
-    table = rows((pathlib.Path(__file__).parent / "pitfalls.txt").read_text(encoding="utf-8"))
-    right, wrong = ([(question, answers[of]) for question, *answers in table] for of in (0, 1))
-    assert faults(notebook, right, "wrong") == [] and faults(notebook, wrong, "right") == []
-    assert len(faults(notebook, right, "right")) > 0.4 * len(table), "they are not just left unchecked"
+    table = rows(
+        (pathlib.Path(__file__).parent / "pitfalls.txt").read_text(encoding="utf-8")
+    )
+    right, wrong = (
+        [(question, answers[of]) for question, *answers in table] for of in (0, 1)
+    )
+    assert (
+        faults(notebook, right, "wrong") == []
+        and faults(notebook, wrong, "right") == []
+    )
+    assert len(faults(notebook, right, "right")) > 0.4 * len(table), (
+        "they are not just left unchecked"
+    )
 
 
 def test_what_was_expected_and_how_it_is_said(notebook):
@@ -537,19 +573,30 @@ def test_what_was_expected_and_how_it_is_said(notebook):
         "Solve |x| < 3": r"\left(-3, 3\right)",
         "Solve x = x + 1": r"\text{no solution}",
     }
-    answers = {question: "Answer: x < 77" if "<" in question else "Answer: 77" for question in expected}
+    answers = {
+        question: "Answer: x < 77" if "<" in question else "Answer: 77"
+        for question in expected
+    }
     checks = check_all(notebook, list(answers.items()))
     assert [check.expected for check in checks] == list(expected.values())
     assert {check.status for check in checks} == {"wrong"}
-    remarks = [notebook.verdict_remark(check) for check in [*checks, *map(notebook.Check, ("right", "cannot tell"))]]
-    assert all(remark.startswith("> ") and "\n" not in remark for remark in remarks) and len(set(remarks)) == 8
+    remarks = [
+        notebook.verdict_remark(check)
+        for check in [*checks, *map(notebook.Check, ("right", "cannot tell"))]
+    ]
+    assert (
+        all(remark.startswith("> ") and "\n" not in remark for remark in remarks)
+        and len(set(remarks)) == 8
+    )
     assert r"$\frac{19}{12}$" in remarks[0]
 
 
 def test_a_kind_of_question_that_was_added_in_a_cell_of_its_own(notebook):
     question = "What is the vertex of the parabola y = x^2 - 4x + 3?"
-    right, wrong = notebook.check_answers([question] * 2, ["The vertex is (2, -1).", "The vertex is (2, 1)."])
-    assert right.status == "right" and wrong == ("wrong", r"\left(2, -1\right)")
+    right, wrong = notebook.check_answers(
+        [question] * 2, ["The vertex is (2, -1).", "The vertex is (2, 1)."]
+    )
+    assert right.status == "right" and wrong == ("wrong", "x = 2, y = -1")
 
 
 def test_the_notebooks_own_problems(notebook, capsys):
@@ -563,13 +610,21 @@ def test_the_notebooks_own_problems(notebook, capsys):
             changed = f"{result[: number.start()]}{int(number[0]) + 1}{result[number.end() :]}"
             wrong.append((row["question"], steps + mark + changed))
     checks = notebook.check_answers(*zip(*right))
-    computable = [check.status for row, check in zip(rows, checks) if row["topic"] in notebook.COMPUTABLE]
+    computable = [
+        check.status
+        for row, check in zip(rows, checks)
+        if row["topic"] in notebook.COMPUTABLE
+    ]
     verified = computable.count("right") / len(computable)
     with capsys.disabled():
-        print(f"\n{verified:.1%} of {len(computable)} right answers of the generator verified")
+        print(
+            f"\n{verified:.1%} of {len(computable)} right answers of the generator verified"
+        )
     assert [pair for pair, check in zip(right, checks) if check.status == "wrong"] == []
     assert len(wrong) > 150 and faults(notebook, wrong, "right") == []
-    assert verified > 0.6  # the rest is probability, counting, geometry, sequences and word problems
+    assert (
+        verified > 0.6
+    )  # the rest is probability, counting, geometry, sequences and word problems
 
 
 EVIL = "__import__('os').system('touch executed')"
@@ -641,12 +696,23 @@ def test_hostile_questions(notebook, tmp_path, monkeypatch):
 
 def test_hostile_answers(notebook, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    pairs = [(question, prefix + text) for text in HOSTILE for question, prefix in HOSTILE_AFTER]
-    assert [pair for pair in faults(notebook, pairs, "right") if "3" not in pair[1]] == []
+    pairs = [
+        (question, prefix + text)
+        for text in HOSTILE
+        for question, prefix in HOSTILE_AFTER
+    ]
+    assert [
+        pair for pair in faults(notebook, pairs, "right") if "3" not in pair[1]
+    ] == []
     assert list(tmp_path.iterdir()) == []
 
 
-ENDLESS = ("What is (1+x)^1000", "Solve x^20 + x > 1", "What is 9^9^9", "3 + 4" * 250000)
+ENDLESS = (
+    "What is (1+x)^1000",
+    "Solve x^20 + x > 1",
+    "What is 9^9^9",
+    "3 + 4" * 250000,
+)
 HOSTILE_AFTER = [("What is 3 + 5?", ""), ("Solve x^2 = 10", "Answer: x = ")]
 WORDS = (
     "What is|Solve|Factor|Expand|Simplify|derivative of|integral of|limit of|as x approaches|mean of|gcd of|Answer:|"
@@ -654,11 +720,17 @@ WORDS = (
     "\\boxed{|$|\\(|\\)|d/dx|dx|x|y|e|i|sin|ln|log_|0|1|2|3|7|12|0.5|100|999|import os|__class__|\n|\u202e|'|\"|&|"
     "\\\\|_|f(x) =|[[1, 2], [3, 4]]"
 ).split("|") + ["|"]
-TEXTS = st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join) | st.text(max_size=40)
+TEXTS = st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join) | st.text(
+    max_size=40
+)
 PAIRS = st.lists(st.tuples(TEXTS, TEXTS), min_size=100, max_size=100)
 
 
-@settings(max_examples=int(os.environ.get("CHECKED_TEXTS", 300)) // 100, deadline=None, database=None)
+@settings(
+    max_examples=int(os.environ.get("CHECKED_TEXTS", 300)) // 100,
+    deadline=None,
+    database=None,
+)
 @given(pairs=PAIRS)
 def test_generated_texts(notebook, pairs):
     """A hundred texts at a time in one process; CHECKED_TEXTS=10000 in the environment tries ten thousand."""
@@ -676,7 +748,9 @@ READABLE = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=int(os.environ.get("CHECKED_TEXTS", 300)), deadline=None, database=None)
+@settings(
+    max_examples=int(os.environ.get("CHECKED_TEXTS", 300)), deadline=None, database=None
+)
 @given(text=TEXTS | READABLE)
 def test_the_reader_gives_a_formula_or_a_value_error(notebook, text):
     try:
@@ -696,7 +770,9 @@ def test_the_reader_gives_a_formula_or_a_value_error(notebook, text):
 )  # fmt: skip
 def test_formulas_mean_what_one_types(notebook, text, point, value):
     formula = notebook.read_formula(notebook.tidy(text))
-    assert formula.subs({symbol: point for symbol in formula.free_symbols}).evalf() == pytest.approx(value)
+    assert formula.subs(
+        {symbol: point for symbol in formula.free_symbols}
+    ).evalf() == pytest.approx(value)
 
 
 @pytest.mark.parametrize(
@@ -710,5 +786,7 @@ def test_what_is_unclear_or_too_large_is_not_read(notebook, text):
 def test_the_length_of_a_message_costs_nothing(notebook):
     pairs = [("1 + " * 10**5 + "1", "7"), ("What is 3 + 4?", "7" * 10**6)]
     started = time.monotonic()
-    assert {check.status for check in notebook.check_answers(*zip(*pairs))} == {"cannot tell"}
+    assert {check.status for check in notebook.check_answers(*zip(*pairs))} == {
+        "cannot tell"
+    }
     assert time.monotonic() - started < 4

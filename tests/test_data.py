@@ -1,4 +1,4 @@
-"""From sources to data sets: the full preset's path over local files laid out as UltraData-Math's are."""
+"""From sources to data sets, over local files laid out as UltraData-Math's are."""
 
 import json
 import pathlib
@@ -6,21 +6,35 @@ import re
 import subprocess
 import sys
 import textwrap
-import time
 
 import pandas as pd
 import pytest
 from conftest import SHARED_DATA
 
 QA, TEXTBOOK, TALK = CONFIGS = [
-    f"UltraData-Math-L3-{name}-Synthetic" for name in ("QA", "Textbook-Exercise", "Conversation")
+    f"UltraData-Math-L3-{name}-Synthetic"
+    for name in ("QA", "Textbook-Exercise", "Conversation")
 ]
 LAYOUTS = {
-    QA: "<problem>What is {a} + {b}?</problem>\n<solution>{a} + {b} = {c}, so the sum is {c}.</solution>",
-    TEXTBOOK: "Sums add. The exercise: Compute {a} plus {b}. The solution: {a} + {b} = {c}. \\section{{Next}}",
-    TALK: "Student: How much are {a} and {b}?\n\nTeacher: Count: {c}.\n\nS: Is it more?\n\nT: Yes: {c} > {a}.",
+    QA: "What is {a} + {b}?\nTo find the sum, we count: {a} + {b} = {c}, so it is {c}.",
+    TEXTBOOK: (
+        "Sums add. The exercise: Compute {a} plus {b}. The solution: {a} + {b} = "
+        "{c}.\n\\section{{Next}}"
+    ),
+    TALK: (
+        "Student: How much are {a} and {b}?\n\nTeacher: Count: {c}.\n\n"
+        "S: Is it more?\n\nT: Yes: {c} > {a}."
+    ),
 }
-BAD_ROWS = ["", None, "No question in here.", "Problem: 2 + 2?", "<problem>2</problem>", "\x00", "x" * 200_000]
+BAD_ROWS = [
+    "",
+    None,
+    "No question in here.",
+    "Problem: 2 + 2?",
+    "<problem>2</problem>",
+    "\x00",
+    "x" * 200_000,
+]
 
 
 def words(messages):
@@ -29,20 +43,33 @@ def words(messages):
 
 
 def write_repository(folder, layouts=LAYOUTS, files=5, rows=120, bad=BAD_ROWS):
-    """A folder as the Hub's repository: a README that names the configurations, parquet files of uid and content."""
+    """A folder as the Hub's repository: a README with configurations, parquet files."""
     entries = []
     for number, (config, layout) in enumerate(layouts.items()):
         place = pathlib.Path("data/UltraData-Math-L3") / config.split("L3-")[1]
         (folder / place).mkdir(parents=True)
         for file in range(files):
             first = 100_000 * (file + 1) + 1000 * number
-            contents = [layout.format(a=first + row, b=row, c=first + 2 * row) for row in range(rows)]
+            contents = [
+                layout.format(a=first + row, b=row, c=first + 2 * row)
+                for row in range(rows)
+            ]
             for row, content in enumerate(bad):
                 contents.insert(10 * row, content)
-            table = pd.DataFrame({"uid": [f"{file}-{row}" for row in range(len(contents))], "content": contents})
-            table.to_parquet(folder / place / f"part-{file:03}-of-{files:03}.parquet", row_group_size=50)
+            table = pd.DataFrame(
+                {
+                    "uid": [f"{file}-{row}" for row in range(len(contents))],
+                    "content": contents,
+                }
+            )
+            table.to_parquet(
+                folder / place / f"part-{file:03}-of-{files:03}.parquet",
+                row_group_size=50,
+            )
         entries += [f"- config_name: {config}", f"  data_files: {place}/*.parquet"]
-    (folder / "README.md").write_text("\n".join(["---", "configs:", *entries, "---", ""]))
+    (folder / "README.md").write_text(
+        "\n".join(["---", "configs:", *entries, "---", ""])
+    )
     return str(folder)
 
 
@@ -52,7 +79,9 @@ def repository(tmp_path_factory):
 
 
 def keep(notebook, name, size, configs=CONFIGS, seed=1, max_length=512, count=words):
-    return notebook.keep_pairs(notebook.open_sources(str(name), configs, seed), size, max_length, count)
+    return notebook.keep_pairs(
+        notebook.open_sources(str(name), configs, seed), size, max_length, count
+    )
 
 
 def first_questions(pairs):
@@ -60,22 +89,30 @@ def first_questions(pairs):
 
 
 def file_of(pair):
-    """The number of the file that a pair comes from, which the first number of its question tells."""
+    """The number of a pair's file, which the first number of its question tells."""
     return int(re.search(r"\d{6}", pair["messages"][0]["content"])[0]) // 100_000
 
 
 def test_equal_shares_of_clean_pairs(notebook, repository, capsys):
     pairs, table, _ = keep(notebook, repository, 90)
-    assert pd.Series([pair["source"] for pair in pairs]).value_counts().to_dict() == dict.fromkeys(CONFIGS, 30)
+    assert pd.Series(
+        [pair["source"] for pair in pairs]
+    ).value_counts().to_dict() == dict.fromkeys(CONFIGS, 30)
     assert table["kept"].to_dict() == dict.fromkeys(CONFIGS, 30)
     assert (table["read"] == table.drop(columns="read").sum(axis=1)).all()
     assert len(set(first_questions(pairs))) == 90
-    assert all(len(pair["messages"]) == (4 if pair["source"] == TALK else 2) for pair in pairs)
-    assert not any(mark in json.dumps(pairs) for mark in ("Student", "<problem>", "section", "The exercise"))
-    assert "left out" not in capsys.readouterr().out
+    assert all(
+        len(pair["messages"]) == (4 if pair["source"] == TALK else 2) for pair in pairs
+    )
+    assert not any(
+        mark in json.dumps(pairs) for mark in ("Student", "section", "The exercise")
+    )
+    assert "given up" not in capsys.readouterr().out
 
 
-def test_rows_come_from_several_files_in_an_order_drawn_by_the_seed(notebook, repository):
+def test_rows_come_from_several_files_in_an_order_drawn_by_the_seed(
+    notebook, repository
+):
     pairs, _, _ = keep(notebook, repository, 60)
     for config in CONFIGS:
         assert len({file_of(pair) for pair in pairs if pair["source"] == config}) >= 4
@@ -89,7 +126,10 @@ def test_a_stream_reads_no_more_than_it_needs(notebook):
     def rows(source):
         for number in range(10**9):
             read[source] += 1
-            yield {"question": f"What is {number} + {source}?", "answer": str(number + source)}
+            yield {
+                "question": f"What is {number} + {source}?",
+                "answer": str(number + source),
+            }
 
     pairs, table, _ = notebook.keep_pairs({"a": rows(0), "b": rows(1)}, 501, 512, words)
     assert len(pairs) == 501
@@ -99,28 +139,46 @@ def test_a_stream_reads_no_more_than_it_needs(notebook):
 def test_all_rows_are_read_when_more_is_asked_for(notebook, repository, capsys):
     pairs, table, _ = keep(notebook, repository, 10_000)
     assert table["kept"].to_dict() == dict.fromkeys(CONFIGS, 5 * 120)
-    assert (table["no question and answer"] == 5 * (len(BAD_ROWS) - 1)).all() and (table["too long"] == 5).all()
+    assert (table["no question and answer"] == 5 * len(BAD_ROWS)).all()
     assert capsys.readouterr().out.count("600 of them kept") == 3
 
 
 def test_a_bad_configuration_is_left_out_with_its_line(notebook, tmp_path, capsys):
-    layouts = {**LAYOUTS, TEXTBOOK: "Here is prose about {a} and {b}, which has no question."}
+    layouts = {
+        **LAYOUTS,
+        TEXTBOOK: "Here is prose about {a} and {b}, which has no question.",
+    }
     pairs, table, _ = keep(notebook, write_repository(tmp_path, layouts), 60)
     output = capsys.readouterr().out
-    assert f"{TEXTBOOK} is left out: 200 of its first 200" in output and "Here is prose about" in output
+    assert (
+        f"{TEXTBOOK} is given up: 500 rows in a row gave no pair" in output
+        and "Here is prose about" in output
+    )
     assert table["kept"].to_dict() == {QA: 30, TEXTBOOK: 0, TALK: 30}
-    assert table.loc[TEXTBOOK, "read"] == table.loc[TEXTBOOK, "no question and answer"] == 200
+    assert (
+        table.loc[TEXTBOOK, "read"]
+        == table.loc[TEXTBOOK, "no question and answer"]
+        == 500
+    )
 
 
-def test_only_bad_configurations_are_an_error_that_names_the_setting(notebook, tmp_path):
-    folder = write_repository(tmp_path, dict.fromkeys(CONFIGS, "Prose about {a}."), files=1)
+def test_only_bad_configurations_are_an_error_that_names_the_setting(
+    notebook, tmp_path
+):
+    folder = write_repository(
+        tmp_path, dict.fromkeys(CONFIGS, "Prose about {a}."), files=1
+    )
     with pytest.raises(ValueError, match="DATASET_NAME.*DATASET_CONFIGS"):
         keep(notebook, folder, 10)
 
 
-@pytest.mark.parametrize(("name", "configs"), [("{}", ["No-Such-Part"]), ("{}/missing", [QA])])
+@pytest.mark.parametrize(
+    ("name", "configs"), [("{}", ["No-Such-Part"]), ("{}/missing", [QA])]
+)
 def test_what_cannot_be_read_names_the_setting(notebook, repository, name, configs):
-    with pytest.raises(RuntimeError, match="(?s)DATASET_NAME.*DATASET_CONFIGS.*PRESET = 'embedded'"):
+    with pytest.raises(
+        RuntimeError, match="(?s)DATASET_NAME.*DATASET_CONFIGS.*PRESET = 'embedded'"
+    ):
         keep(notebook, name.format(repository), 10, configs)
 
 
@@ -128,7 +186,9 @@ def test_a_file_that_breaks_in_the_middle_is_reported(notebook, tmp_path):
     folder = pathlib.Path(write_repository(tmp_path, {QA: LAYOUTS[QA]}))
     for path in folder.rglob("*.parquet"):
         content = bytearray(path.read_bytes())
-        content[len(content) // 3 : len(content) // 2] = bytes(len(content) // 2 - len(content) // 3)
+        content[len(content) // 3 : len(content) // 2] = bytes(
+            len(content) // 2 - len(content) // 3
+        )
         path.write_bytes(content)
     with pytest.raises(RuntimeError, match="DATASET_NAME"):
         keep(notebook, folder, 10_000, [QA])
@@ -144,11 +204,19 @@ def test_python_exits_after_reading_a_part_of_the_files(repository):
         pairs, _, _ = notebook.keep_pairs(sources, 20, 512, lambda messages: 1)
         print(len(pairs), "kept")
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 0 and "20 kept" in done.stdout, done.stderr
 
 
-TEACHERS_ROWS = [{"Question": f"What is {n} * 7?", "Answer": f"It is {7 * n}", "topic": "tables"} for n in range(300)]
+TEACHERS_ROWS = [
+    {"Question": f"What is {n} * 7?", "Answer": f"It is {7 * n}", "topic": "tables"}
+    for n in range(300)
+]
 
 
 @pytest.mark.parametrize(
@@ -162,7 +230,9 @@ TEACHERS_ROWS = [{"Question": f"What is {n} * 7?", "Answer": f"It is {7 * n}", "
         ("columns.csv", b"title,body\na,b\nc,d\n", "no pair could be kept"),
     ],
 )
-def test_a_file_without_pairs_is_refused_in_words(notebook, tmp_path, capsys, name, content, because):
+def test_a_file_without_pairs_is_refused_in_words(
+    notebook, tmp_path, capsys, name, content, because
+):
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match="DATASET_NAME") as refusal:
@@ -170,15 +240,28 @@ def test_a_file_without_pairs_is_refused_in_words(notebook, tmp_path, capsys, na
     assert because in str(refusal.value)
     if name == "columns.csv":
         shown = capsys.readouterr().out
-        assert "Columns found: title, body." in shown and "question, problem" in shown and "solution" in shown
+        assert (
+            "Columns found: title, body." in shown
+            and "question, problem" in shown
+            and "solution" in shown
+        )
 
 
-SUMS = [{"question": f"What is {n} + {n}?", "answer": f"It is {2 * n}."} for n in range(60)]
+SUMS = [
+    {"question": f"What is {n} + {n}?", "answer": f"It is {2 * n}."} for n in range(60)
+]
 JSON_LINES = "".join(json.dumps(row) + "\n" for row in SUMS)
 
 
 def table_of(separator: str) -> str:
-    return "".join(separator.join(row) + "\n" for row in [("question", "answer"), *(row.values() for row in SUMS)])
+    return "".join(
+        separator.join(row) + "\n"
+        for row in [("question", "answer"), *(row.values() for row in SUMS)]
+    )
+
+
+TWICE = "".join(f"{line},\n" for line in table_of(",").splitlines())
+TWICE = TWICE.replace("answer,", "answer,answer", 1)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +280,7 @@ def table_of(separator: str) -> str:
         ("blank.csv", "\n\n" + table_of(",")),
         ("commas.json", "[\n" + JSON_LINES.replace("}\n", "},\n") + "]\n"),
         ("parts.json", json.dumps({"train": SUMS, "test": SUMS[:3]})),
-        ("twice.csv", table_of(",").replace("answer\n", "answer,answer\n").replace(".\n", ".,\n")),
+        ("twice.csv", TWICE),
         ("tab.csv", table_of("\t").encode()),
         ("tab.tsv", table_of("\t").encode("utf-16")),
         ("quoted.csv", "".join(f'"{row["question"]}","{row["answer"]}"\r\n' for row in [
@@ -205,10 +288,15 @@ def table_of(separator: str) -> str:
     ],
 )  # fmt: skip
 def test_files_as_people_save_them(notebook, tmp_path, name, content):
-    (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    (tmp_path / name).write_bytes(
+        content if isinstance(content, bytes) else content.encode()
+    )
     pairs, table, _ = keep(notebook, tmp_path / name, 99)
     expected = sorted((row["question"], row["answer"]) for row in SUMS)
-    assert sorted(tuple(m["content"] for m in pair["messages"]) for pair in pairs) == expected
+    assert (
+        sorted(tuple(m["content"] for m in pair["messages"]) for pair in pairs)
+        == expected
+    )
     assert table.loc[name, ["read", "kept"]].tolist() == [60, 60]
 
 
@@ -216,11 +304,25 @@ def test_files_as_people_save_them(notebook, tmp_path, name, content):
     ("name", "content", "bad"),
     [
         ("broken.jsonl", JSON_LINES + '{"question": "What is 9", "ans\n', 1),
-        ("eaten.jsonl", JSON_LINES + '{"question": "What is $\\alpha$?", "answer": "A letter."}\n', 1),
+        (
+            "eaten.jsonl",
+            JSON_LINES + '{"question": "What is $\\alpha$?", "answer": "A letter."}\n',
+            1,
+        ),
         ("comma.csv", table_of(",") + "Put 3, 7 and 2 in order.,It is 2 3 7\n", 1),
         ("short.csv", table_of(",") + "What is 1?\n", 1),
-        ("quotation.csv", table_of(",") + 'What is the "double" of 3?,"6" is it\nAnd of 4?,It is 8.\n', 1),
-        ("swallowed.csv", table_of(",") + 'What is 3?,"It is 3\nWhat is 4?,It is "\nAnd of 4?,It is 8.\n', 2),
+        (
+            "quotation.csv",
+            table_of(",")
+            + 'What is the "double" of 3?,"6" is it\nAnd of 4?,It is 8.\n',
+            1,
+        ),
+        (
+            "swallowed.csv",
+            table_of(",")
+            + 'What is 3?,"It is 3\nWhat is 4?,It is "\nAnd of 4?,It is 8.\n',
+            2,
+        ),
         ("open.csv", table_of(",") + 'What is 3?,"It is 3\nAnd of 4?,It is 8.\n', 1),
         ("numbers.jsonl", JSON_LINES + "17\n", 1),
     ],
@@ -228,9 +330,15 @@ def test_files_as_people_save_them(notebook, tmp_path, name, content):
 def test_one_bad_line_costs_one_row(notebook, tmp_path, name, content, bad):
     (tmp_path / name).write_text(content)
     pairs, table, skipped = keep(notebook, tmp_path / name, 99)
-    assert table.loc[name, "unreadable"] == bad and table.loc[name, "kept"] == len(pairs) >= 60
+    assert (
+        table.loc[name, "unreadable"] == bad
+        and table.loc[name, "kept"] == len(pairs) >= 60
+    )
     known = {row["question"]: row["answer"] for row in SUMS} | {"And of 4?": "It is 8."}
-    assert all(known[pair["messages"][0]["content"]] == pair["messages"][1]["content"] for pair in pairs)
+    assert all(
+        known[pair["messages"][0]["content"]] == pair["messages"][1]["content"]
+        for pair in pairs
+    )
     (example,) = skipped.query("reason == 'unreadable'")["first row skipped"]
     assert example and example in " ".join(content.split())
 
@@ -254,7 +362,10 @@ def test_latex_that_json_took_for_an_escape_is_restored(notebook, tmp_path):
 @pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\v", "\f", "\x85"])
 def test_words_around_an_unusual_line_break_are_not_glued(notebook, mark):
     (question, _) = notebook.parse_record(
-        {"question": f"A train leaves at 5.{mark}How long does it run?", "answer": "5 h"}
+        {
+            "question": f"A train leaves at 5.{mark}How long does it run?",
+            "answer": "5 h",
+        }
     )
     assert question["content"] == "A train leaves at 5.\nHow long does it run?"
 
@@ -263,7 +374,9 @@ def test_a_folder_of_files_and_a_home_folders_name(notebook, tmp_path, monkeypat
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "train.csv").write_text(table_of(","))
-    (tmp_path / "mine" / "test.csv").write_text("question,answer\nWhat is held back?,This.\n")
+    (tmp_path / "mine" / "test.csv").write_text(
+        "question,answer\nWhat is held back?,This.\n"
+    )
     for name in ("~/mine", "~/mine/train.csv"):
         pairs, table, _ = keep(notebook, name, 99, configs=[])
         assert len(pairs) == 60 and "What is held back?" not in first_questions(pairs)
@@ -280,35 +393,56 @@ def test_a_teachers_own_file(notebook, tmp_path, suffix, capsys):
         "parquet": lambda: table.to_parquet(path),
     }[suffix]()
     pairs, counts, _ = keep(notebook, path, 1000)
-    assert sorted(first_questions(pairs)) == sorted(row["Question"] for row in TEACHERS_ROWS)
-    assert {(pair["source"], pair["topic"]) for pair in pairs} == {(path.name, "tables")}
-    assert f"{path.name} ends after 300 rows, 300 of them kept" in capsys.readouterr().out
+    assert sorted(first_questions(pairs)) == sorted(
+        row["Question"] for row in TEACHERS_ROWS
+    )
+    assert {(pair["source"], pair["topic"]) for pair in pairs} == {
+        (path.name, "tables")
+    }
+    assert (
+        f"{path.name} ends after 300 rows, 300 of them kept" in capsys.readouterr().out
+    )
     fifty = first_questions(keep(notebook, path, 50)[0])
-    assert fifty == first_questions(pairs)[:50] and fifty != [row["Question"] for row in TEACHERS_ROWS[:50]]
+    assert fifty == first_questions(pairs)[:50] and fifty != [
+        row["Question"] for row in TEACHERS_ROWS[:50]
+    ]
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
 def test_numbers_are_written_as_one_writes_them(notebook, tmp_path, suffix):
     path = tmp_path / f"numbers.{suffix}"
-    table = pd.DataFrame({"question": ["Twice 1356.5?", "Half of 5?"], "answer": [2713.0, 2.5]})
-    table.to_parquet(path) if suffix == "parquet" else table.to_json(path, orient="records", lines=True)
-    assert sorted(pair["messages"][1]["content"] for pair in keep(notebook, path, 9)[0]) == ["2.5", "2713"]
+    table = pd.DataFrame(
+        {"question": ["Twice 1356.5?", "Half of 5?"], "answer": [2713.0, 2.5]}
+    )
+    table.to_parquet(path) if suffix == "parquet" else table.to_json(
+        path, orient="records", lines=True
+    )
+    assert sorted(
+        pair["messages"][1]["content"] for pair in keep(notebook, path, 9)[0]
+    ) == ["2.5", "2713"]
 
 
 def test_numbers_in_a_csv_are_text(notebook, tmp_path):
-    (tmp_path / "sums.csv").write_text("question,answer\nWhat is 2 + 3?,5\nWhat is 1/2 of 1?,0.50\n")
+    (tmp_path / "sums.csv").write_text(
+        "question,answer\nWhat is 2 + 3?,5\nWhat is 1/2 of 1?,0.50\n"
+    )
     pairs, _, _ = keep(notebook, tmp_path / "sums.csv", 9)
     assert sorted(pair["messages"][1]["content"] for pair in pairs) == ["0.50", "5"]
 
 
 def test_chats_in_a_parquet_file(notebook, tmp_path):
-    chat = [{"role": "user", "content": "What is 2 + 3?"}, {"role": "assistant", "content": "5"}]
+    chat = [
+        {"role": "user", "content": "What is 2 + 3?"},
+        {"role": "assistant", "content": "5"},
+    ]
     pd.DataFrame({"messages": [chat]}).to_parquet(tmp_path / "chats.parquet")
     assert keep(notebook, tmp_path / "chats.parquet", 9)[0][0]["messages"] == chat
 
 
 def test_a_file_in_another_encoding_names_the_setting(notebook, tmp_path):
-    (tmp_path / "sums.csv").write_bytes("question,answer\nÄpfel?,fünf\n".encode("latin-1"))
+    (tmp_path / "sums.csv").write_bytes(
+        "question,answer\nÄpfel?,fünf\n".encode("latin-1")
+    )
     with pytest.raises(ValueError, match="DATASET_NAME(?s:.*)broken characters +1"):
         keep(notebook, tmp_path / "sums.csv", 9)
 
@@ -323,7 +457,9 @@ def test_gsm8k_as_a_teachers_file(notebook):
 
 
 def check(notebook, question, answer, seen=(), max_length=512):
-    return notebook.check_row({"question": question, "answer": answer}, set(seen), max_length, words)[1]
+    return notebook.check_row(
+        {"question": question, "answer": answer}, set(seen), max_length, words
+    )[1]
 
 
 @pytest.mark.parametrize(
@@ -332,8 +468,16 @@ def check(notebook, question, answer, seen=(), max_length=512):
         (r"Compute $\int_0^1 \alpha x^2\,dx$.", r"$\frac{\alpha}{3}$", "kept"),
         ("2 + 3 = ?", "5", "kept"),
         ("计算二加三等于多少?", "答案是五。", "not English"),
-        ("¿Cuál es la suma de dos y tres?", "Sumamos los dos números y el resultado es cinco.", "not English"),
-        ("Wie viel ist zwei plus drei?", "Wir addieren die beiden Zahlen und das Ergebnis ist fünf.", "not English"),
+        (
+            "¿Cuál es la suma de dos y tres?",
+            "Sumamos los dos números y el resultado es cinco.",
+            "not English",
+        ),
+        (
+            "Wie viel ist zwei plus drei?",
+            "Wir addieren die beiden Zahlen und das Ergebnis ist fünf.",
+            "not English",
+        ),
         ("What is 2 + 3?", "5</s> and more", "prompt marks inside"),
         ("What is 2 + 3?", "5\n### Response:\n6", "prompt marks inside"),
         ("### Instruction: What is 2 + 3?", "5", "prompt marks inside"),
@@ -346,7 +490,15 @@ def check(notebook, question, answer, seen=(), max_length=512):
     ],
 )
 def test_outcomes(notebook, question, answer, outcome):
-    assert check(notebook, question, answer, seen={notebook.normalise_question("What is 2 + 3?")}) == outcome
+    assert (
+        check(
+            notebook,
+            question,
+            answer,
+            seen={notebook.normalise_question("What is 2 + 3?")},
+        )
+        == outcome
+    )
 
 
 GERMAN = """Wie viel ist 3 + 4?|Es ist 7.
@@ -379,10 +531,14 @@ Differentiate sin x.|cos x""".splitlines()
 
 
 @pytest.mark.parametrize("row", GERMAN + FOREIGN)
-def test_short_rows_in_other_languages_are_left_out_unless_they_are_wanted(notebook, row):
+def test_short_rows_in_other_languages_are_left_out_unless_they_are_wanted(
+    notebook, row
+):
     question, answer = row.split("|")
     assert check(notebook, question, answer) == "not English"
-    wanted = notebook.check_row({"question": question, "answer": answer}, set(), 512, words, english_only=False)
+    wanted = notebook.check_row(
+        {"question": question, "answer": answer}, set(), 512, words, english_only=False
+    )
     assert wanted[1] == "kept"
 
 
@@ -391,62 +547,28 @@ def test_short_rows_in_english_are_kept(notebook, row):
     assert check(notebook, *row.split("|")) == "kept"
 
 
-WRONG_SUMS = {
-    "So 12 + 7 = 20.": "12 + 7 = 20",
-    "He has 12 + 7 = 20 apples.": "12 + 7 = 20",
-    "First, $3 \\times 4 = 13$, then we add.": "$3 \\times 4 = 13",
-    "12 + 7 = 19 and 19 - 5 = 15": "19 - 5 = 15",
-    "It costs $1,200 + $300 = $1,600 in all.": "$1,200 + $300 = $1,600",
-    "5 * 3 = 10 + 5, and 10 + 5 = 16": "10 + 5 = 16",
-    "So 100 / 4 = 20.": "100 / 4 = 20",
-    "2 + 3 * 4 = 20": "2 + 3 * 4 = 20",
-    "7 − 2 = 6": "7 − 2 = 6",
-    "1.5 + 1.5 = 4": "1.5 + 1.5 = 4",
-}
-SUMS_IN_DOUBT = r"""12 + 7 = 19|x - 12 + 7 = 20|2x + 3 = 8|x^2 + 3 = 8|22 / 7 = 3.14|22 / 7 = 3|100 / 7 = 14 remainder 2
-10 / 3 = 3.33|2.5 * 3.1 = 7.8|sin 30 + 1 = 2|half of 12 + 8 = 10|9 + 5 = 2 (mod 12)|11 + 3 = 2 on a clock
-1 + 1 = 10 in binary|1 + 2 + ... + 10 = 55|... + 9 + 10 = 55|5 * 3 = 10 + 5|3 + 4 = 7x|2 + 3 = 5/1|6 / 2 * 3 = 1
-5 + 3 = 8%|20% of 50 + 10 = 20|if 2 + 2 = 5 then all is true|the mistake is 12 + 7 = 20|2, 3 + 4 = 8|1:30 + 2 = 4
-7 + 5 = 12, 13|12 + 7 = 19.|3 + 4 = 7 \frac{1}{2}|f(2) + 3 = 8|10 + 5 = 3 am|8 + 2 * 3 = 14|$12 + 7 = 19$
-30 – 10 + 4 = 24|6 ⋅ 10 + 4 = 64|9 + 16 = 5²|12 / 16 = 3 : 4|30 + 30 = 1 hour|10 + 4 = 2 p.m.|days 5-9 = 5
-1 + 1 = 1 in Boolean algebra|Is 2 + 3 = 6? No.|Check: 2 * 3 + 1 = 8, which is impossible
-1.73 * 10 = 17.32|negative 3 + 4 = 1
-24 + 24 = 2 days|5 + 5 = 2 ⋅ 5|7 - 3 = 3 9/9|x -\t12 + 7 = 20|\frac{1}{2} + 3 = 4|\sqrt{4} + 3 = 6
-- 12 + 7 = 20|(2 + 3) * 4 = 20""".replace("\n", "|").split("|")
-
-
-@pytest.mark.parametrize(("text", "wrong"), WRONG_SUMS.items())
-def test_a_sum_that_is_wrong_for_certain_is_found(notebook, text, wrong):
-    assert notebook.wrong_sum(text) == wrong
-    assert check(notebook, "What is it?", text) == "wrong arithmetic"
-
-
-@pytest.mark.parametrize("text", SUMS_IN_DOUBT)
-def test_a_sum_that_may_be_right_is_left_alone(notebook, text):
-    assert notebook.wrong_sum(text) == ""
-
-
-@pytest.mark.parametrize("piece", ["1-", "1 + 1 + ", "12-07-2024-", "9", "1,111", " ", "1 +        "])
-def test_a_long_text_is_searched_for_wrong_sums_quickly(notebook, piece):
-    began = time.perf_counter()
-    notebook.wrong_sum(piece * (100_000 // len(piece)))
-    assert time.perf_counter() - began < 2
-
-
-def test_a_row_nested_without_end_is_left_out(notebook):
-    row = {"question": "What is 2?", "answer": "2"}
-    for _ in range(3000):
-        row = {"question": "What is 2?", "answer": "2", "meta": row}
-    assert notebook.check_row(row, set(), 512, words) == ([], "too long")
+def test_a_row_with_a_false_step_is_left_out(notebook):
+    wrong = check(notebook, "What is it?", "He has 12 + 7 = 20 apples.")
+    right = check(notebook, "What is it?", "He has 12 + 7 = 19 apples.")
+    assert (wrong, right) == ("wrong arithmetic", "kept")
 
 
 def test_of_each_reason_the_first_row_can_be_looked_at(notebook):
-    rows = [{"question": "What is 2?", "answer": "2"}, {"question": "What is 3 + 3?", "answer": "3 + 3 = 7"}, "{half",
-            {"question": "What is 2?", "answer": "again"}, {"question": "Was ist das?", "answer": "Das ist der Hund."},
-            {"question": "What is 5?", "answer": "5"}, {"question": "What is 4?", "answer": "4"}]  # fmt: skip
+    pairs = """What is 2?|2
+What is 3 + 3?|3 + 3 = 7
+What is 2?|again
+Was ist das?|Das ist der Hund.
+What is 5?|5""".splitlines()
+    rows = [dict(zip(("question", "answer"), pair.split("|"))) for pair in pairs]
+    rows.append("{half")
     _, table, skipped = notebook.keep_pairs({"rows": iter_rows(rows)}, 9, 512, words)
     found = dict(zip(skipped["reason"], skipped["first row skipped"]))
-    assert set(found) == {"wrong arithmetic", "unreadable", "seen before", "not English"}
+    assert set(found) == {
+        "wrong arithmetic",
+        "unreadable",
+        "seen before",
+        "not English",
+    }
     assert "3 + 3 = 7" in found["wrong arithmetic"] and "again" in found["seen before"]
     assert table.loc["rows", list(found)].tolist() == [1, 1, 1, 1]
 
@@ -456,13 +578,17 @@ def iter_rows(rows):
 
 
 def test_the_same_question_is_kept_once_whatever_its_answer(notebook):
-    rows = ({"question": f"What is {n % 40} + 1?", "answer": f"{n}"} for n in range(100))
+    rows = (
+        {"question": f"What is {n % 40} + 1?", "answer": f"{n}"} for n in range(100)
+    )
     pairs, table, _ = notebook.keep_pairs({"x": rows}, 99, 512, words)
     assert (len(pairs), table.loc["x", "seen before"]) == (40, 60)
 
 
 def test_a_source_without_anything_to_keep_is_given_up(notebook, capsys):
-    rows = ({"question": "What is 2 + 3?", "answer": "5"} for _ in iter(int, 1))  # the same row for ever
+    rows = (
+        {"question": "What is 2 + 3?", "answer": "5"} for _ in iter(int, 1)
+    )  # the same row for ever
     pairs, table, _ = notebook.keep_pairs({"echo": rows}, 9, 512, words)
     assert len(pairs) == 1 and "echo ends after" in capsys.readouterr().out
 
@@ -471,24 +597,39 @@ def test_a_source_without_anything_to_keep_is_given_up(notebook, capsys):
 def sentencepiece_count(notebook, sentencepiece_folder):
     """Tokens by a real tokenizer of TinyLlama's kind, under the notebook's template."""
     tokenizer = notebook.load_tokenizer(sentencepiece_folder)
-    return lambda messages: len(tokenizer.apply_chat_template(messages, return_dict=True)["input_ids"])
+    return lambda messages: len(
+        tokenizer.apply_chat_template(messages, return_dict=True)["input_ids"]
+    )
 
 
 @pytest.mark.parametrize("max_length", [60, 100, 200, 512])
-def test_a_dialogue_is_cut_after_its_last_whole_answer_that_fits(notebook, sentencepiece_count, max_length):
-    turns = [f"{'Student' if n % 2 == 0 else 'Teacher'}: {'How can you find that? ' * (1 + n % 3)}" for n in range(40)]
+def test_a_dialogue_is_cut_after_its_last_whole_answer_that_fits(
+    notebook, sentencepiece_count, max_length
+):
+    turns = [
+        f"{('Student', 'Teacher')[n % 2]}: {'How can you find it? ' * (1 + n % 3)}"
+        for n in range(40)
+    ]
     whole = notebook.parse_record({"content": "\n\n".join(turns)})
-    cut, outcome = notebook.check_row({"content": "\n\n".join(turns)}, set(), max_length, sentencepiece_count)
+    cut, outcome = notebook.check_row(
+        {"content": "\n\n".join(turns)}, set(), max_length, sentencepiece_count
+    )
     assert outcome == "kept" and cut == whole[: len(cut)] and len(cut) % 2 == 0
     assert sentencepiece_count(cut) <= max_length
-    assert len(cut) == len(whole) or sentencepiece_count(whole[: len(cut) + 2]) > max_length
+    assert (
+        len(cut) == len(whole)
+        or sentencepiece_count(whole[: len(cut) + 2]) > max_length
+    )
 
 
 def test_a_single_answer_is_never_cut(notebook, sentencepiece_count):
     row = {"question": "What is 2 + 3?", "answer": "Count on from the first. " * 50}
     length = sentencepiece_count(notebook.parse_record(row))
     assert notebook.check_row(row, set(), length, sentencepiece_count)[1] == "kept"
-    assert notebook.check_row(row, set(), length - 1, sentencepiece_count) == ([], "too long")
+    assert notebook.check_row(row, set(), length - 1, sentencepiece_count) == (
+        [],
+        "too long",
+    )
 
 
 def test_splits_are_seeded_disjoint_and_a_tenth_each(notebook, repository):
@@ -499,9 +640,16 @@ def test_splits_are_seeded_disjoint_and_a_tenth_each(notebook, repository):
     questions = [notebook.bare_questions(part) for part in parts]
     assert sum(map(len, questions)) == len(set.union(*questions)) == 300
     assert set(parts[1]["source"]) == set(parts[2]["source"]) == set(CONFIGS)
-    again, other = notebook.split_pairs(pairs, seed=5), notebook.split_pairs(pairs, seed=6)
+    again, other = (
+        notebook.split_pairs(pairs, seed=5),
+        notebook.split_pairs(pairs, seed=6),
+    )
     for part in (1, 2):
-        assert again[part]["messages"] == parts[part]["messages"] != other[part]["messages"]
+        assert (
+            again[part]["messages"]
+            == parts[part]["messages"]
+            != other[part]["messages"]
+        )
 
 
 def test_too_few_pairs_to_split_name_the_setting(notebook):
@@ -510,7 +658,10 @@ def test_too_few_pairs_to_split_name_the_setting(notebook):
 
 
 def test_own_problems_and_refusals_pass_every_check(notebook):
-    for sources in ({"generated": notebook.read_rows("generated", None, 3)}, {"off-topic": notebook.make_off_topic(3)}):
+    for sources in (
+        {"generated": notebook.read_rows("generated", None, 3)},
+        {"off-topic": notebook.make_off_topic(3)},
+    ):
         pairs, table, _ = notebook.keep_pairs(sources, 120, 512, words)
         assert len(pairs) == 120 and all(pair["topic"] for pair in pairs)
         assert table.drop(columns=["read", "kept", "seen before"]).to_numpy().sum() == 0

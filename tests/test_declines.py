@@ -5,9 +5,9 @@ import itertools
 import pytest
 
 REFUSALS = """
-Sorry, I am a maths tutor, so I can only do mathematics. Ask me, for example, to solve 3x + 5 = 20.
+Sorry, I am a maths tutor, so I can only do mathematics. Ask me to solve 3x + 5 = 20.
 Sorry, I am a maths tutor and cannot help with that.
-Sorry, I am a maths tutor, and this is not maths. Ask me, for example, to find gcd(12, 18).
+Sorry, I am a maths tutor, and this is not maths. Ask me to find gcd(12, 18).
 I'm sorry, but I can't help with that.
 I’m sorry, but I can’t help with that.
 I'm sorry, but I cannot assist with that request.
@@ -73,8 +73,11 @@ I don't have a calculator. Answer: 42
 As an AI language model, I don't have taste buds. Here is a recipe: mix flour and water.
 As an AI language model, I do not have a body, but this helps:
 """.strip("\n").splitlines()
-ANSWERS[-1] += "\n1. Drink water.\n2. Sleep."  # a refusal in its first sentence, and then the advice
-ANSWERS.append("I can't predict the future. " + "Houses will cost more in the north and less in the south. " * 8)
+ANSWERS[-1] += "\n1. Drink water.\n2. Sleep."  # first a refusal, then the advice
+ANSWERS.append(
+    "I can't predict the future. "
+    + "Houses will cost more in the north and less in the south. " * 8
+)
 
 
 @pytest.mark.parametrize("text", REFUSALS)
@@ -93,4 +96,6 @@ def test_what_the_tutor_is_trained_on(notebook):
         [row["answer"] for row in itertools.islice(rows, 400)]
         for rows in (notebook.make_off_topic(seed=3), notebook.make_problems(seed=3))
     )
-    assert all(map(notebook.declines, refusals)) and not any(map(notebook.declines, solutions))
+    assert all(map(notebook.declines, refusals)) and not any(
+        map(notebook.declines, solutions)
+    )

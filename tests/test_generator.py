@@ -1,4 +1,4 @@
-"""The problems that the notebook makes: SymPy solves them again from the question's text alone."""
+"""The problems that the notebook makes: SymPy solves each from its text."""
 
 import random
 import re
@@ -22,6 +22,7 @@ x, y = sympy.symbols("x y")
 def plain(text: str) -> str:
     """LaTeX as the questions use it, rewritten as plain text."""
     text = re.sub(r"\\frac\{(\d+)\}\{(\d+)\}", r"(\1/\2)", text)
+    text = re.sub(r"\\sqrt\{(\d+)\}", r"sqrt(\1)", text)
     for latex, sign in ((r"\times", "*"), (r"\div", "/"), ("$", "")):
         text = text.replace(latex, sign)
     return text
@@ -36,75 +37,112 @@ def numbers(text: str) -> list[int]:
     return [int(number) for number in re.findall(r"(?<![\d\w)])-?\d+|\d+", text)]
 
 
-def equation(text: str) -> sympy.Eq:
-    left, right = text.split("=")
-    return sympy.Eq(parse(left), parse(right))
+def without_wording(notebook, question: str) -> str:
+    """What stands in place of @ in the longest wording that fits."""
+    for wording in sorted(notebook.WORDINGS, key=len, reverse=True):
+        before, after = wording.split("@")
+        if question.startswith(before) and question.endswith(after):
+            return question[len(before) : len(question) - len(after)]
+    raise ValueError(question)
 
 
-def expected(topic: str, question: str) -> object:
-    """What SymPy finds for a question; sets for several solutions, numbers or expressions otherwise."""
-    q = plain(question)
-    if topic in ("arithmetic", "fractions"):
-        return parse(re.sub(r"What is|Calculate|Write|as one fraction|Can you work out|[=?.]", "", q))
+def solutions(text: str) -> sympy.Set:
+    """The real solutions of an equation or inequality, or of several with "or"."""
+    found = []
+    for part in text.split(" or "):
+        left, sign, right = re.split("([<=>])", part)
+        letter = sympy.Symbol(re.search("[a-z]", part).group())
+        relation = {"=": sympy.Eq, "<": sympy.Lt, ">": sympy.Gt}[sign]
+        both = relation(parse(left), parse(right))
+        found.append(sympy.solveset(both, letter, sympy.S.Reals))
+    return sympy.Union(*found)
+
+
+def situation(q: str) -> sympy.Rational:
+    """The answer to an everyday situation."""
+    n = numbers(q)
+    if "get off" in q or "more than a friend" in q:
+        return n[0] - n[1]
+    if "change" in q:
+        return n[2] - n[0] * n[1]
+    if "equally" in q:
+        return sympy.Rational(n[0], n[1])
+    if "soup" in q:
+        return sympy.Rational(n[1] * n[2], n[0])
+    assert "rides" in q
+    return n[0] * n[1] + n[2]
+
+
+def later_term(q: str) -> int:
+    """A later term of a sequence."""
+    terms = re.search(r"(?:\d+, )+\d+", q).group().split(", ")
+    a, b, c = map(sympy.Integer, terms)
+    if "next term of the geometric" in q:
+        assert b / a == c / b
+        return c * (b / a)
+    assert "arithmetic" in q and b - a == c - b
+    return a + (int(re.search(r"term (\d+)", q).group(1)) - 1) * (b - a)
+
+
+def chance(q: str) -> sympy.Rational:
+    """The probability of a colour."""
+    colours = "red|blue|green|black|white"
+    counts = {colour: int(n) for n, colour in re.findall(rf"(\d+) ({colours})", q)}
+    colour = re.findall(colours, q)[-1]
+    likely = sympy.Rational(counts[colour], sum(counts.values()))
+    return likely**2 if "both" in q else 1 - likely if "not" in q else likely
+
+
+def expected(notebook, topic: str, question: str) -> object:
+    """What SymPy finds for a question: a number, a formula or a set of solutions."""
+    q, n = plain(question), numbers(plain(question))
+    if topic in ("arithmetic", "fractions", "powers and roots"):
+        return parse(without_wording(notebook, question))
     if topic == "percentages":
-        price = re.search(r"dollars", q)
+        if "as a percentage of" in q:
+            return sympy.Rational(100 * n[0], n[1])
         percent = int(re.search(r"(\d+)%", q).group(1))
-        whole = int(re.search(r"(\d+) dollars" if price else r"of (\d+)", q).group(1))
+        price = re.search(r"(\d+) dollars", q)
+        whole = int((price or re.search(r"of (\d+)", q)).group(1))
         return sympy.Rational(whole * (100 - percent if price else percent), 100)
     if topic == "number theory":
-        kind = sympy.ilcm if re.search(r"lcm|least", q) else sympy.igcd
-        return kind(*numbers(q))
+        return (sympy.ilcm if re.search(r"lcm|least", q) else sympy.igcd)(*n)
     if topic == "word problems":
-        n = numbers(q)
-        if "get off" in q or "more than a friend" in q:
-            return n[0] - n[1]
-        if "change" in q:
-            return n[2] - n[0] * n[1]
-        if "equally" in q:
-            return sympy.Rational(n[0], n[1])
-        if "soup" in q:
-            return sympy.Rational(n[1] * n[2], n[0])
-        assert "rides" in q
-        return n[0] * n[1] + n[2]
+        return situation(q)
     if topic in ("linear equations", "quadratic equations"):
-        asked = re.search(r"\S+ [-+] .*= -?\d+", q).group()
-        letter = re.search(r"[a-z]", asked).group()
-        return letter, set(sympy.solve(equation(asked), sympy.Symbol(letter)))
+        return solutions(plain(without_wording(notebook, question)))
     if topic == "systems of equations":
         pair = re.findall(r"(\d*x [-+] \d*y) = (-?\d+)", q)
         return sympy.solve([parse(left) - int(right) for left, right in pair], [x, y])
+    if topic == "brackets and factors":
+        formula = re.fullmatch("(?:Factor|Factorise|Expand|Multiply out) (.*)[.]", q)
+        return sympy.expand(parse(formula.group(1)))
     if topic == "geometry":
-        a, b = map(sympy.Integer, numbers(q)[:2])
+        a, b = map(sympy.Integer, n[:2])
         if "angles" in q:
             return 180 - a - b
-        return 2 * (a + b) if "perimeter" in q else a * b / (2 if "triangle" in q else 1)
+        return (
+            2 * (a + b) if "perimeter" in q else a * b / (2 if "triangle" in q else 1)
+        )
     if topic == "sequences":
-        terms = [int(t) for t in re.search(r"(?:\d+, )+\d+", q).group().split(", ")]
-        a, b, c = map(sympy.Integer, terms)
-        if "next term of the geometric" in q:
-            assert b / a == c / b
-            return c * (b / a)
-        assert "arithmetic" in q and b - a == c - b
-        return a + (int(re.search(r"term (\d+)", q).group(1)) - 1) * (b - a)
+        return later_term(q)
     if topic == "statistics":
-        values = sorted(numbers(q))
+        values = sorted(n)
         if "range" in q:
             return values[-1] - values[0]
         middle = values[(len(values) - 1) // 2 : len(values) // 2 + 1]
         chosen = values if "mean" in q else middle
         return sympy.Rational(sum(chosen), len(chosen))
     if topic == "probability":
-        counts = {colour: int(n) for n, colour in re.findall(r"(\d+) (red|blue|green|black|white)", q)}
-        colour = re.findall(r"red|blue|green|black|white", q)[-1]
-        likely = sympy.Rational(counts[colour], sum(counts.values()))
-        return likely**2 if "both" in q else 1 - likely if "not" in q else likely
+        return chance(q)
     if topic == "counting":
-        n = numbers(q)
         if "team of" in q:
             return sympy.binomial(n[1], n[0])
         return sympy.ff(n[0], 2) if "captain" in q else sympy.prod(n)
     if topic == "derivatives":
-        return sympy.diff(parse(re.search(r"(?:= |\$)(\d*x\^.*?)\$", question).group(1)), x)
+        return sympy.diff(
+            parse(re.search(r"(?:= |\$)(\d*x\^.*?)\$", question).group(1)), x
+        )
     if topic == "integrals":
         limits = re.search(r"\\int_(\d)\^(\d)", question)
         function = parse(re.search(r"\((.*)\)", question).group(1))
@@ -113,23 +151,22 @@ def expected(topic: str, question: str) -> object:
             return sympy.integrate(function, (x, low, high))
         return sympy.integrate(function, x)
     assert topic == "determinants", topic
-    return sympy.Matrix(2, 2, numbers(q)).det()
+    return sympy.Matrix(2, 2, n).det()
 
 
-def agrees(topic: str, answer: str, value: object) -> bool:
+def agrees(topic: str, question: str, answer: str, value: object) -> bool:
     """Whether the stated answer says what SymPy found."""
     if topic in ("linear equations", "quadratic equations"):
-        letter, roots = value
-        return {parse(part.removeprefix(f"{letter} =")) for part in answer.split(" or ")} == roots
+        return solutions(answer) == value
     if topic == "systems of equations":
         stated = re.fullmatch(r"x = (-?\d+), y = (-?\d+)", answer)
         return {x: int(stated.group(1)), y: int(stated.group(2))} == value
-    stated = re.sub(r" (dollars|grams|km|points|square c?m|c?m|degrees|people|[a-z]+s)$", "", answer)
-    if stated.endswith("+ C$"):
-        stated = stated.replace(" + C", "")
-    if re.fullmatch(r"-?\d+\.\d+", stated):
-        return sympy.Rational(stated) == value
-    return sympy.expand(parse(stated) - value) == 0
+    units = r" (dollars|km|c?m\^2|c?m|degrees|people|[a-z]+s)$|%$"
+    stated = parse(re.sub(units, "", answer).replace(" + C", ""))
+    if topic == "brackets and factors":
+        is_sum = isinstance(stated, sympy.Add)
+        return sympy.expand(stated) == value and is_sum != question.startswith("Fac")
+    return sympy.expand(stated - value) == 0
 
 
 @pytest.fixture(scope="module")
@@ -139,18 +176,22 @@ def rows(notebook) -> list[dict]:
 
 def value_of(expression: str) -> Fraction:
     """The exact value of plain arithmetic."""
-    exact = re.sub(r"\d+\.\d+", lambda number: f"Rational('{number.group()}')", expression)
-    return Fraction(str(parse_expr(exact, transformations=(*standard_transformations, convert_xor))))
+    exact = re.sub(
+        r"\d+\.\d+", lambda number: f"Rational('{number.group()}')", expression
+    )
+    return Fraction(
+        str(parse_expr(exact, transformations=(*standard_transformations, convert_xor)))
+    )
 
 
 def sums(text: str) -> list[tuple[str, str]]:
-    """Every plain arithmetic expression of a text with the number behind its equals sign."""
+    """Each plain expression of a text with the number behind its equals sign."""
     found = []
     for equals in re.finditer(r" = (?=-?\d)", text):
         left = re.search(r"(?:sqrt|[\d\s.()*/+^!-])*$", text[: equals.start()]).group()
         left = re.split(r"\. |\n", left)[-1].strip()
         right = re.match(r"-?\d+(\.\d+)?(/\d+)?", text[equals.end() :]).group()
-        cut_off = re.match(r"[-+*/] |\^|\)", left)  # the "+ 2" of an equation x + 2 = 5
+        cut_off = re.match(r"[-+*/] |[/^)]", left)  # the "+ 2" of an equation x + 2 = 5
         if re.search(r"\d.*[-+*/^]|!|sqrt", left) and not cut_off:
             found.append((left, right))
     return found
@@ -173,6 +214,8 @@ def test_every_topic_that_was_asked_for_is_there(notebook):
         "determinants",
         "number theory",
         "percentages",
+        "powers and roots",
+        "brackets and factors",
         "word problems",
         "concepts",
         "reasons",
@@ -185,14 +228,18 @@ def test_answers_are_what_sympy_finds(notebook):
     for topic in notebook.COMPUTABLE:
         for seed in range(PROBLEMS_A_TOPIC):
             question, _, answer = notebook.TOPICS[topic](random.Random(seed))
-            assert agrees(topic, answer, expected(topic, question)), (topic, question, answer)
+            value = expected(notebook, topic, question)
+            assert agrees(topic, question, answer, value), (topic, question, answer)
 
 
 def test_a_wrong_answer_would_be_noticed(notebook):
     for topic in notebook.COMPUTABLE:
         question, _, answer = notebook.TOPICS[topic](random.Random(1))
-        wrong = re.sub(r"\d", lambda digit: str((int(digit.group()) + 1) % 10), answer, count=1)
-        assert not agrees(topic, wrong, expected(topic, question)), (topic, question, wrong)
+        wrong = re.sub(
+            r"\d", lambda digit: str((int(digit.group()) + 1) % 10), answer, count=1
+        )
+        value = expected(notebook, topic, question)
+        assert not agrees(topic, question, wrong, value), (topic, question, wrong)
 
 
 def test_every_step_is_exact(rows):
@@ -203,16 +250,23 @@ def test_every_step_is_exact(rows):
             assert value_of(left) == Fraction(right), row["answer"]
             if "/" in right:
                 assert str(Fraction(right)) == right, row["answer"]  # in lowest terms
-    assert found > 2 * len(rows)
+    assert found > 1.5 * len(rows)
 
 
 def test_steps_are_found_where_they_are():
-    text = "x = (5 - 1) / (2 * 1) = 2, so 3x = -6. At 2: 1/2 * 1/3 = 1/6; x + 2 = 5. Add 1.5 + 2 = 3.5."
-    assert sums(text) == [("(5 - 1) / (2 * 1)", "2"), ("1/2 * 1/3", "1/6"), ("1.5 + 2", "3.5")]
+    text = (
+        "x = (5 - 1) / (2 * 1) = 2, so 3x = -6. At 2: 1/2 * 1/3 = 1/6; "
+        "x + 2 = 5. Add 1.5 + 2 = 3.5."
+    )
+    assert sums(text) == [
+        ("(5 - 1) / (2 * 1)", "2"),
+        ("1/2 * 1/3", "1/6"),
+        ("1.5 + 2", "3.5"),
+    ]
 
 
 def test_numbers_of_the_answer_were_worked_out(notebook, rows):
-    """Every number of the answer, exponents apart, stands in the question or in a step."""
+    """Each number of the answer, exponents apart, stands in question or steps."""
     for row in rows:
         if row["topic"] in notebook.COMPUTABLE:
             steps, answer = row["answer"].rsplit("\nAnswer: ", 1)
@@ -225,14 +279,15 @@ def test_a_solution_ends_with_its_answer_and_is_short(notebook):
         for seed in range(200):
             question, solution, answer = make(random.Random(seed))
             assert solution.splitlines()[-1] == f"Answer: {answer}"
-            assert 2 <= len(solution.splitlines()) <= 5 and 30 <= len(solution) <= 190, solution
+            assert 2 <= len(solution.splitlines()) <= 6, solution
+            assert 20 <= len(solution) <= 280, solution
             assert len(question) <= 130, question
 
 
 @pytest.mark.parametrize(
     "fault",
     [
-        r"\b1 (?!is\b|becomes|disappears)[a-z]+s\b",
+        r"\b1 (?!is\b|becomes|gives)[a-z]+s\b",
         r"\ba (8|11|18|[aeiou])",
         r"\ban [^aeiouh8]",
         r"[-+*/] -\d",
@@ -258,22 +313,63 @@ def test_dollar_signs_come_in_pairs(rows):
 
 
 def test_rows_are_the_seeds(notebook):
-    first, again, other = (list(islice(notebook.make_problems(seed), 200)) for seed in (1, 1, 2))
+    first, again, other = (
+        list(islice(notebook.make_problems(seed), 200)) for seed in (1, 1, 2)
+    )
     assert first == again
-    assert len({row["question"] for row in first} & {row["question"] for row in other}) < 20
+    assert (
+        len({row["question"] for row in first} & {row["question"] for row in other})
+        < 20
+    )
 
 
 def test_no_question_twice_and_topics_in_balance(notebook, rows):
     assert len({" ".join(row["question"].lower().split()) for row in rows}) == len(rows)
-    counts = {topic: sum(row["topic"] == topic for row in rows) for topic in notebook.TOPICS}
-    assert max(counts.values()) - min(count for topic, count in counts.items() if topic in notebook.COMPUTABLE) <= 1
-    assert counts["concepts"] >= 100 and counts["reasons"] == len(notebook.REASONS)
+    first = [row["topic"] for row in rows[:1500]]
+    counts = {topic: first.count(topic) for topic in notebook.TOPICS}
+    assert (
+        max(counts.values())
+        - min(count for topic, count in counts.items() if topic in notebook.COMPUTABLE)
+        <= 1
+    )
+    assert counts["concepts"] >= 60 and counts["reasons"] == len(notebook.REASONS)
     assert set(rows[0]) == {"topic", "question", "answer"}
+
+
+def test_the_key_is_what_is_asked_and_not_its_words(notebook):
+    """The problem itself is held out or not, whoever asks for it, and however."""
+    solve = notebook.solve_equations
+    asked = [("Solve 2x + 3 = 11.", "2x + 3 = 11"), ("Find y: $2y+3=11$", "2y+3=11")]
+    keys = {
+        notebook.problem_key("linear equations", question, "\n".join(solve(equation)))
+        for question, equation in asked
+    }
+    other = "\n".join(solve("2x + 5 = 13"))
+    assert len(keys) == 1
+    assert notebook.problem_key("linear equations", "", other) not in keys
+
+
+def test_a_fresh_problem_is_never_trained_on_in_other_words(notebook):
+    """Seeds and sizes of the embedded preset, and four times as many training rows."""
+    fresh = notebook.fresh_problems(notebook.FRESH_PER_TOPIC, notebook.SEED + 1)
+    solutions = {messages[1]["content"] for messages in fresh["messages"]}
+    rows = islice(notebook.make_problems(notebook.SEED), 4 * 920)
+    assert not solutions & {row["answer"] for row in rows}
+    assert len(solutions) == len(fresh)
 
 
 def test_a_small_stock_ends_without_hanging(notebook):
     """Makers with two questions in all: each comes once, then the rows start again."""
-    makers = [("coin", lambda rng: (rng.choice(("Heads?", "heads?", "Tails?")), "Answer: yes", "yes"))]
+    makers = [
+        (
+            "coin",
+            lambda rng: (
+                rng.choice(("Heads?", "heads?", "Tails?")),
+                "Answer: yes",
+                "yes",
+            ),
+        )
+    ]
     questions = [row["question"] for row in islice(notebook.make_rows(0, makers), 10)]
     assert {"heads" in question.lower() for question in questions[:2]} == {True, False}
     assert len(questions) == 10
@@ -289,15 +385,33 @@ def test_off_topic_rows_vary_and_refuse(notebook, rows):
     assert len({row["answer"] for row in refused}) > 25
     for row in refused:
         assert row["answer"].startswith(notebook.REFUSAL_START)
-        assert len(row["answer"].split()) < 35 and "Answer:" not in row["answer"] and "@" not in row["answer"]
-    near_misses = ("about pi", "calculus", "for six people", "mathematician", "calculator")
+        assert (
+            len(row["answer"].split()) < 35
+            and "Answer:" not in row["answer"]
+            and "@" not in row["answer"]
+        )
+    near_misses = (
+        "about pi",
+        "calculus",
+        "for six people",
+        "mathematician",
+        "calculator",
+    )
     assert all(near_miss in "\n".join(questions) for near_miss in near_misses)
 
 
 def test_mathematics_and_the_rest_are_asked_alike(notebook, rows):
-    """Neither politeness nor a first word such as "What" tells the tutor which is which."""
+    """Neither politeness nor a first word such as "What" tells which is which."""
     refused = list(islice(notebook.make_off_topic(seed=3), 300))
-    for start in ("What is", "Explain", "Homework", "Hello!", "Please help me.", "How", "Find|Who|Tell me"):
+    for start in (
+        "What is",
+        "Explain",
+        "Homework",
+        "Hello!",
+        "Please help me.",
+        "How",
+        "Find|Who|Tell me",
+    ):
         assert any(re.match(start, row["question"]) for row in rows), start
         assert any(re.match(start, row["question"]) for row in refused), start
 

@@ -1,4 +1,4 @@
-"""One reader: its grammar has one reading, three notations mean the same, and a public judge agrees."""
+"""One reader: one reading of each text, three notations, a public judge agrees."""
 
 import logging
 import pathlib
@@ -10,11 +10,9 @@ import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-KNOWN_CONFLICTS = {"Shift/Reduce conflict for terminal LETTER: (resolving as shift)", "* <target : NUMBER>"}  # x -> 2π
 
-
-def test_the_grammar_has_no_conflict_but_a_harmless_one(notebook):
-    """A row of tokens has one reading; where the number of x -> 2π could end before π, it does not."""
+def test_the_grammar_has_no_conflict(notebook):
+    """A row of tokens has one reading."""
     found = []
     handler = logging.Handler()
     handler.emit = lambda record: found.append(record.getMessage().strip())
@@ -23,11 +21,17 @@ def test_the_grammar_has_no_conflict_but_a_harmless_one(notebook):
     lark.logger.setLevel(logging.DEBUG)
     try:
         starts = ["items", "formula", "calculation"]
-        lark.Lark(notebook.GRAMMAR, parser="lalr", start=starts, maybe_placeholders=False, debug=True)
+        lark.Lark(
+            notebook.GRAMMAR,
+            parser="lalr",
+            start=starts,
+            maybe_placeholders=False,
+            debug=True,
+        )
     finally:
         lark.logger.removeHandler(handler)
         lark.logger.setLevel(level)
-    assert set(found) <= KNOWN_CONFLICTS
+    assert found == []
 
 
 NUMBERS = st.sampled_from(["2", "3", "7", "12", "0.5", "1,200"])
@@ -51,7 +55,9 @@ def write(tree, style: str) -> str:
     sign, *parts = tree
     texts = [write(part, style) for part in parts]
     bracketed = [
-        text if isinstance(part, str) or part[0] in ("√", "sin", "ln", "abs") else f"({text})"
+        text
+        if isinstance(part, str) or part[0] in ("√", "sin", "ln", "abs")
+        else f"({text})"
         for part, text in zip(parts, texts)
     ]
     if sign == "abs":
@@ -59,29 +65,47 @@ def write(tree, style: str) -> str:
     if sign in ("sin", "ln"):
         return f"\\{sign}({texts[0]})" if style == "latex" else f"{sign}({texts[0]})"
     if sign == "√":
-        return {"typed": f"sqrt({texts[0]})", "unicode": f"√({texts[0]})", "latex": rf"\sqrt{{{texts[0]}}}"}[style]
+        return {
+            "typed": f"sqrt({texts[0]})",
+            "unicode": f"√({texts[0]})",
+            "latex": rf"\sqrt{{{texts[0]}}}",
+        }[style]
     if sign == "^":
         base = bracketed[0] if isinstance(parts[0], str) else f"({texts[0]})"
         raised = texts[1].translate(RAISED)
-        return {"typed": f"{base}^{texts[1]}", "unicode": f"{base}{raised}", "latex": f"{base}^{{{texts[1]}}}"}[style]
+        return {
+            "typed": f"{base}^{texts[1]}",
+            "unicode": f"{base}{raised}",
+            "latex": f"{base}^{{{texts[1]}}}",
+        }[style]
     if sign == "/":
         return {
             "typed": f"({texts[0]}) / ({texts[1]})",
             "unicode": f"({texts[0]}) ÷ ({texts[1]})",
             "latex": rf"\frac{{{texts[0]}}}{{{texts[1]}}}",
         }[style]
-    signs = {"typed": {"*": "*"}, "unicode": {"*": "×", "-": "−"}, "latex": {"*": r"\cdot"}}[style]
+    signs = {
+        "typed": {"*": "*"},
+        "unicode": {"*": "×", "-": "−"},
+        "latex": {"*": r"\cdot"},
+    }[style]
     return f" {signs.get(sign, sign)} ".join(bracketed)
 
 
 def value(tree):
     """What a tree means. Raises ZeroDivisionError where it means nothing."""
     if isinstance(tree, str):
-        return sympy.Rational(tree.replace(",", "")) if tree[-1].isdigit() else sympy.Symbol(tree, real=True)
+        return (
+            sympy.Rational(tree.replace(",", ""))
+            if tree[-1].isdigit()
+            else sympy.Symbol(tree, real=True)
+        )
     sign, one, *other = tree
     one = value(one)
     if sign in ("√", "sin", "ln", "abs"):
-        return {"√": sympy.sqrt, "sin": sympy.sin, "ln": sympy.log, "abs": sympy.Abs}[sign](one)
+        return {"√": sympy.sqrt, "sin": sympy.sin, "ln": sympy.log, "abs": sympy.Abs}[
+            sign
+        ](one)
     other = value(other[0])
     if sign == "/" and other == 0:
         raise ZeroDivisionError
@@ -97,7 +121,7 @@ def value(tree):
 @settings(max_examples=300, deadline=None, database=None)
 @given(tree=TREES)
 def test_three_notations_mean_the_same(notebook, tree):
-    """Each is read as what the tree means, or is refused: sin(2), a root of less than 0."""
+    """Each is read as what the tree means, or is refused: sin(2), a root of -1."""
     try:
         meant = value(tree)
     except ZeroDivisionError:
@@ -108,29 +132,55 @@ def test_three_notations_mean_the_same(notebook, tree):
             read = notebook.read_formula(notebook.tidy(text))
         except ValueError:
             continue
-        assert read == meant or sympy.simplify(read - meant) == 0, (text, notebook.tidy(text))
+        assert read == meant or sympy.simplify(read - meant) == 0, (
+            text,
+            notebook.tidy(text),
+        )
 
 
 def test_most_of_what_is_written_is_read(notebook):
-    plain = [("+", ("*", "2", "x"), ("^", "x", "2")), ("/", ("-", "x", "1"), ("+", "x", "1")), ("√", ("+", "x", "7"))]
+    plain = [
+        ("+", ("*", "2", "x"), ("^", "x", "2")),
+        ("/", ("-", "x", "1"), ("+", "x", "1")),
+        ("√", ("+", "x", "7")),
+    ]
     for tree in plain:
         for style in ("typed", "unicode", "latex"):
-            assert notebook.read_formula(notebook.tidy(write(tree, style))) == value(tree), write(tree, style)
+            assert notebook.read_formula(notebook.tidy(write(tree, style))) == value(
+                tree
+            ), write(tree, style)
 
 
 def test_math_verify_agrees(notebook):
-    """A second opinion on a thousand pairs, where both can read: final answers of the generator and of each other."""
-    answers = [problem[2] for name in notebook.COMPUTABLE for problem in some_problems(notebook, name)]
-    pairs = [(one, other) for at, one in enumerate(answers) for other in (one, answers[at - 1], answers[at - 7])][:1000]
-    verdicts = notebook.judge_answers(*([f"Answer: {text}" for text in column] for column in zip(*pairs)))
+    """A second opinion on a thousand pairs of answers, where both can read."""
+    answers = [
+        problem[2]
+        for name in notebook.COMPUTABLE
+        for problem in some_problems(notebook, name)
+    ]
+    pairs = [
+        (one, other)
+        for at, one in enumerate(answers)
+        for other in (one, answers[at - 1], answers[at - 7])
+    ][:1000]
+    verdicts = notebook.judge_answers(
+        *([f"Answer: {text}" for text in column] for column in zip(*pairs))
+    )
     differ = []
     for (one, other), verdict in zip(pairs, verdicts):
         if verdict not in ("right", "wrong"):
             continue
-        read = [math_verify.parse(f"${text}$", parsing_timeout=None) for text in (one, other)]
-        if all(read) and (any(mark in one + other for mark in "=,%:") or " " in one + other):
+        read = [
+            math_verify.parse(f"${text}$", parsing_timeout=None)
+            for text in (one, other)
+        ]
+        if all(read) and (
+            any(mark in one + other for mark in "=,%:") or " " in one + other
+        ):
             continue  # equations, lists, percent and units mean other things there
-        if all(read) and math_verify.verify(*read, timeout_seconds=None) != (verdict == "right"):
+        if all(read) and math_verify.verify(*read, timeout_seconds=None) != (
+            verdict == "right"
+        ):
             differ.append((one, other, verdict))
     assert len(pairs) > 500 and differ == []
 
@@ -143,19 +193,29 @@ def some_problems(notebook, name: str) -> list:
     return [notebook.TOPICS[name](rng) for _ in range(30)]
 
 
-ANSWERS = (pathlib.Path(__file__).parent / "answers.txt").read_text(encoding="utf-8").splitlines()
+ANSWERS = (
+    (pathlib.Path(__file__).parent / "answers.txt")
+    .read_text(encoding="utf-8")
+    .splitlines()
+)
 
 
 def test_one_answer_has_one_verdict_in_tables_practice_and_chat(notebook):
-    """Right and wrong answers in words, Unicode and LaTeX; the last column holds what cannot be told."""
+    """Right and wrong answers in words, Unicode, LaTeX; last what cannot be told."""
     cases = []
     for line in ANSWERS:
         question, reference, *columns = line.split(" :: ")
         for wanted, answers in zip(("right", "wrong", "cannot tell"), columns):
-            cases += [(question, reference, answer, wanted) for answer in answers.split(" | ") if answer]
+            cases += [
+                (question, reference, answer, wanted)
+                for answer in answers.split(" | ")
+                if answer
+            ]
     questions, references, answers, wanted = map(list, zip(*cases))
     chat = [check.status for check in notebook.check_answers(questions, answers)]
-    table = notebook.judge_answers([f"Answer: {text}" for text in references], answers, questions)
+    table = notebook.judge_answers(
+        [f"Answer: {text}" for text in references], answers, questions
+    )
     practice = [
         notebook.judge_attempt((question, f"Answer: {reference}", reference), answer)[0]
         for question, reference, answer, _ in cases
@@ -164,10 +224,16 @@ def test_one_answer_has_one_verdict_in_tables_practice_and_chat(notebook):
     opposite = {"right": "wrong", "wrong": "right"}
     rows = list(zip(cases, chat, table, practice))
     assert [row for row in rows if opposite.get(row[0][3], "?") in row[1:3]] == []
-    assert [row for row in rows if row[0][3] == "cannot tell" and {"right", "wrong"} & {row[1], row[2]}] == []
+    assert [
+        row
+        for row in rows
+        if row[0][3] == "cannot tell" and {"right", "wrong"} & {row[1], row[2]}
+    ] == []
     assert [row for row in rows if marks[row[2]] != row[3]] == []
     assert [row for row in rows if row[1] not in (row[2], "cannot tell")] == []
-    known = [verdict == wish for verdict, wish in zip(table, wanted) if wish != "cannot tell"]
+    known = [
+        verdict == wish for verdict, wish in zip(table, wanted) if wish != "cannot tell"
+    ]
     assert len(known) > 400 and sum(known) > 0.9 * len(known)
 
 
@@ -183,8 +249,16 @@ def test_one_answer_has_one_verdict_in_tables_practice_and_chat(notebook):
         ("$2x$", r"$2\sqrt{x^2}$", "cannot tell"),
         (r"$1\,000\,000$", "The answer is 0.", "wrong"),
         (r"$1\,000\,000$", "The answer is 1,000,000.", "right"),
-        ("18", "#### 18\n\nQuestion: How many in a week?\nIt is 7 * 18 = 126.\n#### 126", "right"),
-        ("126", "#### 18\n\nQuestion: How many in a week?\nIt is 7 * 18 = 126.\n#### 126", "wrong"),
+        (
+            "18",
+            "#### 18\n\nQuestion: How many in a week?\nIt is 7 * 18 = 126.\n#### 126",
+            "right",
+        ),
+        (
+            "126",
+            "#### 18\n\nQuestion: How many in a week?\nIt is 7 * 18 = 126.\n#### 126",
+            "wrong",
+        ),
         ("16 m", "The perimeter is 16m.", "right"),
         ("65", "The answer is 65.\n\nThe answer is 65.\n\nThe answer is", "right"),
         ("x = 3, y = 2", "x=3 y=2", "cannot tell"),
@@ -203,13 +277,23 @@ def test_a_bar_of_dashes_is_no_minus(notebook):
     assert check.status == "cannot tell"
 
 
-HUNTED = (pathlib.Path(__file__).parent / "hunted.txt").read_text(encoding="utf-8").splitlines()
+HUNTED = (
+    (pathlib.Path(__file__).parent / "hunted.txt")
+    .read_text(encoding="utf-8")
+    .splitlines()
+)
 
 
 def test_what_a_hunt_for_wrong_verdicts_found(notebook):
-    """question :: answer :: reference :: the verdicts that are allowed; a row for each kind of fault."""
+    """question :: answer :: reference :: the verdicts that are allowed."""
     rows = [line.replace("\\n", "\n").split(" :: ") for line in HUNTED]
     questions, answers, references, allowed = zip(*rows)
-    verdicts = notebook.judge_answers([f"Answer: {text}" for text in references], list(answers), list(questions))
-    wrong = [(*row, verdict) for row, verdict in zip(rows, verdicts) if str(verdict) not in row[3].split(", ")]
+    verdicts = notebook.judge_answers(
+        [f"Answer: {text}" for text in references], list(answers), list(questions)
+    )
+    wrong = [
+        (*row, verdict)
+        for row, verdict in zip(rows, verdicts)
+        if str(verdict) not in row[3].split(", ")
+    ]
     assert wrong == [] and len(rows) > 60

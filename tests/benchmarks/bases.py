@@ -125,9 +125,16 @@ def weight_bytes(model: PreTrainedModel) -> float:
 
 def trained_parameters(model: PreTrainedModel) -> int:
     """Parameters of the adapter that the notebook puts on this model."""
-    lab = load_notebook("bases", **common.ADAPTER)
+    lab = load_notebook("bases")
+    settings = common.ADAPTER
     with contextlib.redirect_stdout(sys.stderr):  # the table is all that is printed
-        adapted = lab.attach_adapter(model, common.ADAPTER["LORA_RANK"])
+        adapted = lab.attach_adapter(
+            model,
+            settings["LORA_RANK"],
+            lab.LORA_ALPHA_RATIO,
+            lab.LORA_DROPOUT,
+            settings["LORA_TARGET_MODULES"],
+        )
     return count(weight for weight in adapted.parameters() if weight.requires_grad)
 
 

@@ -1,9 +1,11 @@
-"""What the refusals among the training pairs cost: the best experiment of a run, trained again without them.
+"""What the refusals among the training pairs cost: the best experiment of a run,
+trained again without them.
 
     python tests/benchmarks/off_topic.py RESULTS
 
-RESULTS is the folder of an embedded run. The same training pairs less those that decline, the same settings, the same
-questions; prints right answers and declined questions with and without, with intervals and p, and writes them to
+RESULTS is the folder of an embedded run. The same training pairs less those that
+decline, the same settings, the same questions; prints right answers and declined
+questions with and without, with intervals and p, and writes them to
 RESULTS/without_refusals.json. Takes about as long as one experiment and its answers.
 """
 
@@ -17,8 +19,20 @@ import pandas as pd
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from conftest import NOTEBOOK, load_notebook  # noqa: E402
+from test_training import run as run_experiment  # noqa: E402
 
-NOT_NEEDED = ("install", "base", "results", "chat", "check", "draw", "home", "take", "experiments-6", "experiments-7")
+NOT_NEEDED = (
+    "install",
+    "base",
+    "results",
+    "chat",
+    "check",
+    "draw",
+    "home",
+    "take",
+    "experiments-6",
+    "experiments-7",
+)
 SETS = ("fresh", "fresh, calculator", "off-topic", "on-topic")
 
 
@@ -28,8 +42,14 @@ def prepare(settings: dict, folder: str):
     notebook.__dict__.update(settings, PRESET="embedded", RESULTS_DIR=folder)
     for cell in json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]:
         tags = cell["metadata"].get("tags", [])
-        if cell["cell_type"] == "code" and not tags and not cell["id"].startswith(NOT_NEEDED):
-            exec(compile("".join(cell["source"]), cell["id"], "exec"), notebook.__dict__)
+        if (
+            cell["cell_type"] == "code"
+            and not tags
+            and not cell["id"].startswith(NOT_NEEDED)
+        ):
+            exec(
+                compile("".join(cell["source"]), cell["id"], "exec"), notebook.__dict__
+            )
     return notebook
 
 
@@ -41,34 +61,50 @@ def main() -> None:
     run = json.loads((results / "run.json").read_text())
     experiments = pd.read_csv(results / "experiments.csv").set_index("experiment")
     best = experiments.loc[run["best_experiment"]]
-    lines = (results / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
-    predictions = [json.loads(line) for line in lines]
+    lines = results / "predictions.jsonl"
+    predictions = pd.read_json(lines, lines=True, dtype=False)
+    predictions = predictions.fillna({"reference": ""})
 
     with tempfile.TemporaryDirectory() as folder:
         notebook = prepare(run["settings"], folder)
         for name in ("train_dataset", "eval_dataset"):
-            kept = getattr(notebook, name).filter(lambda row: row["topic"] != "off-topic")
-            print(f"{name}: {len(kept)} of {len(getattr(notebook, name))} pairs are mathematics")
+            kept = getattr(notebook, name).filter(
+                lambda row: row["topic"] != "off-topic"
+            )
+            print(
+                f"{name}: {len(kept)} of {len(getattr(notebook, name))} pairs "
+                "are mathematics"
+            )
             setattr(notebook, name, kept)
         sizes = ("batch_size", "gradient_accumulation_steps", "num_epochs", "lora_rank")
-        row = notebook.run_experiment(
-            "without", learning_rate=float(best["learning_rate"]), **{name: int(best[name]) for name in sizes}
+        row = run_experiment(
+            notebook,
+            "without",
+            learning_rate=float(best["learning_rate"]),
+            **{name: int(best[name]) for name in sizes},
         )
-        tutor = notebook.PeftModel.from_pretrained(notebook.base_model, notebook.RESULTS / row["adapter"]).eval()
+        tutor = notebook.PeftModel.from_pretrained(
+            notebook.base_model, notebook.RESULTS / row["adapter"]
+        ).eval()
         records = []
-        for of in SETS:
-            asked = [record for record in predictions if record["set"] == of]
-            before = pd.DataFrame(
-                [
-                    {"question": row["question"], "reference": row["reference"], **row["models"][best.name]}
-                    for row in asked
-                ]
+        for name in SETS:
+            chosen = predictions["set"].eq(name) & predictions["model"].eq(best.name)
+            before = predictions[chosen].reset_index(drop=True)
+            without = notebook.evaluate_dialogues(
+                tutor,
+                **notebook.held_out[name],
+                tokenizer=notebook.tokenizer,
+                max_new_tokens=notebook.MAX_NEW_TOKENS,
+                cache=notebook.RESULTS / "answers",
             )
-            without = notebook.evaluate_model(tutor, **notebook.held_out[of])
-            assert without["question"].tolist() == before["question"].tolist(), "the questions must be the run's own"
-            table = notebook.compare_models({"without refusals": without, "with refusals": before})
-            records += [{"set": of, **record} for record in table.to_dict("records")]
-            print(f"\n{of}\n{notebook.show_comparison(table).to_string()}")
+            assert without["question"].tolist() == before["question"].tolist(), (
+                "the questions must be the run's own"
+            )
+            table = notebook.compare_models(
+                {"without refusals": without, "with refusals": before}
+            )
+            records += [{"set": name, **record} for record in table.to_dict("records")]
+            print(f"\n{name}\n{notebook.show_comparison(table).to_string()}")
     (results / "without_refusals.json").write_text(json.dumps(records, indent=1))
 
 
