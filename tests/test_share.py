@@ -232,7 +232,9 @@ def test_the_worksheet_has_questions_first_and_the_key_on_a_page_of_its_own(
 @pytest.mark.parametrize("name", ["worksheet.html", "moodle-gift.txt", "moodle.xml"])
 def test_the_page_hands_out_a_file_that_is_stored_nowhere(notebook, name):
     link = notebook.make_handout(name, ["fractions", "statistics"], 6)
-    file, data = re.search(r'download="(.+?)" href="data:.+?base64,(.+?)"', link).groups()
+    file, data = re.search(
+        r'download="(.+?)" href="data:.+?base64,(.+?)"', link
+    ).groups()
     text = base64.b64decode(data).decode()
     assert file == name and len(text) > 500
     if name == "moodle.xml":
