@@ -26,7 +26,7 @@ def run(results) -> dict:
 def test_every_experiment_has_its_row_and_its_adapter(results):
     table = pd.read_csv(results / "experiments.csv").set_index("experiment")
     assert list(table.index) == EXPERIMENTS
-    assert table["learning_rate"].tolist() == pytest.approx([1.3e-3, 0.65e-3, 1.3e-3])
+    assert table["learning_rate"].tolist() == pytest.approx([1.6e-3, 0.8e-3, 1.6e-3])
     assert table["lora_rank"].tolist() == [32, 32, 64]
     assert (
         table["trainable_parameters"]["Exp3_HigherRank"]
