@@ -409,3 +409,24 @@ def test_side_by_side_shows_markup_as_text(notebook):
         {"question": ["1 < 2?"], "base": ["<script>alert(1)</script>\n$x<3$"]}
     ).data
     assert "<script>" not in page and "&lt;script&gt;" in page
+
+
+def test_where_some_questions_have_an_answer_these_are_judged(notebook):
+    rows = pd.DataFrame(
+        {
+            "question": ["2 + 2?", "3 + 3?", "Why is it so?"],
+            "reference": ["Answer: 4", "Answer: 6", ""],
+            "answer": ["Answer: 4", "Answer: 7", "Because."],
+            "answer_tokens": 1,
+            "ended": True,
+            "nll": 0.0,
+            "tokens": 0,
+        }
+    )
+    table = notebook.compare_models({"base": notebook.measure_texts(rows)}, samples=20)
+    table = table.set_index("metric")
+    assert (table.loc["accuracy", "value"], table.loc["accuracy", "counted"]) == (
+        0.5,
+        2,
+    )
+    assert table.loc["declined", "counted"] == 3 and "bleu" not in table.index
