@@ -203,5 +203,6 @@ if __name__ == "__main__":
                 [sys.executable, *sys.argv, "--only", "adapter", "--adapter", folder],
                 check=True,
             )
-            sys.argv += ["--adapter", f"{folder}/adapters/adapter"]
+            (adapter,) = pathlib.Path(folder, "adapters").iterdir()
+            sys.argv += ["--adapter", str(adapter)]
             common.run(parse(), RECIPES, "notebook", RATES)
