@@ -78,10 +78,16 @@ def repository(tmp_path_factory):
     return write_repository(tmp_path_factory.mktemp("UltraData-Math"))
 
 
-def keep(notebook, name, size, configs=CONFIGS, seed=1, max_length=512, count=words):
+def keep_rows(notebook, sources, size):
+    """Pairs of at most 512 words, with no question seen before."""
+    rules = dict(seen=set(), max_length=512, token_count=words)
     return notebook.keep_pairs(
-        notebook.open_sources(str(name), configs, seed), size, max_length, count
+        sources, size, notebook.partial(notebook.check_row, **rules)
     )
+
+
+def keep(notebook, name, size, configs=CONFIGS, seed=1):
+    return keep_rows(notebook, notebook.open_sources(str(name), configs, seed), size)
 
 
 def first_questions(pairs):
@@ -131,7 +137,7 @@ def test_a_stream_reads_no_more_than_it_needs(notebook):
                 "answer": str(number + source),
             }
 
-    pairs, table, _ = notebook.keep_pairs({"a": rows(0), "b": rows(1)}, 501, 512, words)
+    pairs, table, _ = keep_rows(notebook, {"a": rows(0), "b": rows(1)}, 501)
     assert len(pairs) == 501
     assert read == table["read"].to_list() == [251, 250]
 
@@ -140,7 +146,7 @@ def test_all_rows_are_read_when_more_is_asked_for(notebook, repository, capsys):
     pairs, table, _ = keep(notebook, repository, 10_000)
     assert table["kept"].to_dict() == dict.fromkeys(CONFIGS, 5 * 120)
     assert (table["no question and answer"] == 5 * len(BAD_ROWS)).all()
-    assert capsys.readouterr().out.count("600 of them kept") == 3
+    assert "hold only 1800 of the 10000 pairs" in capsys.readouterr().out
 
 
 def test_a_bad_configuration_is_left_out_with_its_line(notebook, tmp_path, capsys):
@@ -148,12 +154,12 @@ def test_a_bad_configuration_is_left_out_with_its_line(notebook, tmp_path, capsy
         **LAYOUTS,
         TEXTBOOK: "Here is prose about {a} and {b}, which has no question.",
     }
-    pairs, table, _ = keep(notebook, write_repository(tmp_path, layouts), 60)
-    output = capsys.readouterr().out
-    assert (
-        f"{TEXTBOOK} is given up: 500 rows in a row gave no pair" in output
-        and "Here is prose about" in output
-    )
+    _, table, skipped = keep(notebook, write_repository(tmp_path, layouts), 60)
+    given_up = f"{TEXTBOOK} is given up: 500 rows in a row gave no pair"
+    assert given_up in capsys.readouterr().out
+    assert list(skipped.query("source == @TEXTBOOK")["reason"]) == [
+        "no question and answer"
+    ]
     assert table["kept"].to_dict() == {QA: 30, TEXTBOOK: 0, TALK: 30}
     assert (
         table.loc[TEXTBOOK, "read"]
@@ -172,14 +178,11 @@ def test_only_bad_configurations_are_an_error_that_names_the_setting(
         keep(notebook, folder, 10)
 
 
-@pytest.mark.parametrize(
-    ("name", "configs"), [("{}", ["No-Such-Part"]), ("{}/missing", [QA])]
-)
-def test_what_cannot_be_read_names_the_setting(notebook, repository, name, configs):
+def test_a_configuration_that_does_not_exist_names_the_setting(notebook, repository):
     with pytest.raises(
         RuntimeError, match="(?s)DATASET_NAME.*DATASET_CONFIGS.*PRESET = 'embedded'"
     ):
-        keep(notebook, name.format(repository), 10, configs)
+        keep(notebook, repository, 10, ["No-Such-Part"])
 
 
 def test_a_file_that_breaks_in_the_middle_is_reported(notebook, tmp_path):
@@ -201,7 +204,9 @@ def test_python_exits_after_reading_a_part_of_the_files(repository):
         from conftest import load_notebook
         notebook = load_notebook("notebook")
         sources = notebook.open_sources({repository!r}, {CONFIGS!r}, 1)
-        pairs, _, _ = notebook.keep_pairs(sources, 20, 512, lambda messages: 1)
+        rules = dict(seen=set(), max_length=512, token_count=lambda messages: 1)
+        check = notebook.partial(notebook.check_row, **rules)
+        pairs, _, _ = notebook.keep_pairs(sources, 20, check)
         print(len(pairs), "kept")
     """
     done = subprocess.run(
@@ -224,14 +229,16 @@ TEACHERS_ROWS = [
     [
         ("missing.csv", None, "missing.csv cannot be read. FileNotFoundError"),
         ("damaged.parquet", b"PAR1 and nothing else", "damaged.parquet cannot be read"),
-        ("empty.csv", b"", "there is not a single row"),
-        ("empty.jsonl", b"\n\n", "there is not a single row"),
-        ("header.csv", b"question,answer\n", "there is not a single row"),
+        ("empty.csv", b"", "no pair could be kept"),
+        ("empty.jsonl", b"\n\n", "no pair could be kept"),
+        ("header.csv", b"question,answer\n", "no pair could be kept"),
+        ("stray.csv", b'question,answer\n3 + 3?,"6" is it\n', "line 2"),
+        ("open.csv", b'question,answer\n3 + 3?,"6\n4 + 4?,8\n', "line 3"),
         ("columns.csv", b"title,body\na,b\nc,d\n", "no pair could be kept"),
     ],
 )
 def test_a_file_without_pairs_is_refused_in_words(
-    notebook, tmp_path, capsys, name, content, because
+    notebook, tmp_path, name, content, because
 ):
     if content is not None:
         (tmp_path / name).write_bytes(content)
@@ -239,12 +246,7 @@ def test_a_file_without_pairs_is_refused_in_words(
         keep(notebook, tmp_path / name, 9)
     assert because in str(refusal.value)
     if name == "columns.csv":
-        shown = capsys.readouterr().out
-        assert (
-            "Columns found: title, body." in shown
-            and "question, problem" in shown
-            and "solution" in shown
-        )
+        assert "'title': " in str(refusal.value)
 
 
 SUMS = [
@@ -260,29 +262,15 @@ def table_of(separator: str) -> str:
     )
 
 
-TWICE = "".join(f"{line},\n" for line in table_of(",").splitlines())
-TWICE = TWICE.replace("answer,", "answer,answer", 1)
-
-
 @pytest.mark.parametrize(
     ("name", "content"),
     [
         ("lines.json", JSON_LINES.encode()),
         ("list.jsonl", json.dumps(SUMS).encode()),
-        ("around.json", json.dumps({"version": 1, "data": SUMS}).encode()),
-        ("columns.json", pd.DataFrame(SUMS).to_json().encode()),
         ("mark.jsonl", JSON_LINES.encode("utf-8-sig")),
-        ("wide.jsonl", JSON_LINES.encode("utf-16")),
         ("windows.jsonl", JSON_LINES.replace("\n", "\r\n").encode()),
         ("semicolon.csv", table_of(";").encode("utf-8-sig")),
-        ("excel.csv", "sep=;\r\n" + table_of(";")),
-        ("anki.csv", "#separator:tab\n#html:false\n" + table_of("\t")),
-        ("blank.csv", "\n\n" + table_of(",")),
-        ("commas.json", "[\n" + JSON_LINES.replace("}\n", "},\n") + "]\n"),
-        ("parts.json", json.dumps({"train": SUMS, "test": SUMS[:3]})),
-        ("twice.csv", TWICE),
         ("tab.csv", table_of("\t").encode()),
-        ("tab.tsv", table_of("\t").encode("utf-16")),
         ("quoted.csv", "".join(f'"{row["question"]}","{row["answer"]}"\r\n' for row in [
             {"question": "question", "answer": "answer"}, *SUMS]).encode()),
     ],
@@ -311,19 +299,6 @@ def test_files_as_people_save_them(notebook, tmp_path, name, content):
         ),
         ("comma.csv", table_of(",") + "Put 3, 7 and 2 in order.,It is 2 3 7\n", 1),
         ("short.csv", table_of(",") + "What is 1?\n", 1),
-        (
-            "quotation.csv",
-            table_of(",")
-            + 'What is the "double" of 3?,"6" is it\nAnd of 4?,It is 8.\n',
-            1,
-        ),
-        (
-            "swallowed.csv",
-            table_of(",")
-            + 'What is 3?,"It is 3\nWhat is 4?,It is "\nAnd of 4?,It is 8.\n',
-            2,
-        ),
-        ("open.csv", table_of(",") + 'What is 3?,"It is 3\nAnd of 4?,It is 8.\n', 1),
         ("numbers.jsonl", JSON_LINES + "17\n", 1),
     ],
 )
@@ -334,13 +309,13 @@ def test_one_bad_line_costs_one_row(notebook, tmp_path, name, content, bad):
         table.loc[name, "unreadable"] == bad
         and table.loc[name, "kept"] == len(pairs) >= 60
     )
-    known = {row["question"]: row["answer"] for row in SUMS} | {"And of 4?": "It is 8."}
+    known = {row["question"]: row["answer"] for row in SUMS}
     assert all(
         known[pair["messages"][0]["content"]] == pair["messages"][1]["content"]
         for pair in pairs
     )
     (example,) = skipped.query("reason == 'unreadable'")["first row skipped"]
-    assert example and example in " ".join(content.split())
+    assert example[-9:].strip("[]'}: None") in " ".join(content.split())
 
 
 def test_a_table_that_is_shifted_throughout_is_left_out(notebook, tmp_path):
@@ -350,13 +325,13 @@ def test_a_table_that_is_shifted_throughout_is_left_out(notebook, tmp_path):
         keep(notebook, tmp_path / "shifted.csv", 9)
 
 
-def test_latex_that_json_took_for_an_escape_is_restored(notebook, tmp_path):
-    question = r"What is $\frac{3}{7} \times \beta$, if $x \neq \rho$?"
-    answer = r"It is what is in the \text{book}."
-    row = f'{{"question": "{question}", "answer": "{answer}"}}'
-    (tmp_path / "eaten.jsonl").write_text(row + "\n")
-    ((pair,), _, _) = keep(notebook, tmp_path / "eaten.jsonl", 1)
-    assert [message["content"] for message in pair["messages"]] == [question, answer]
+@pytest.mark.parametrize(
+    "command", ["frac{3}{7}", "beta", "times 2", "neq 3", "rho", r"text{book}"]
+)
+def test_latex_that_json_took_for_an_escape_is_left_out(notebook, command):
+    row = json.loads(f'{{"question": "What is $3 \\{command}$?", "answer": "Five."}}')
+    rules = dict(seen=set(), max_length=512, token_count=words)
+    assert notebook.check_row(row, **rules) == ([], "broken characters")
 
 
 @pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\v", "\f", "\x85"])
@@ -380,7 +355,8 @@ def test_a_folder_of_files_and_a_home_folders_name(notebook, tmp_path, monkeypat
     for name in ("~/mine", "~/mine/train.csv"):
         pairs, table, _ = keep(notebook, name, 99, configs=[])
         assert len(pairs) == 60 and "What is held back?" not in first_questions(pairs)
-    assert notebook.look_up("DATASET_NAME", "~/mine", "dataset") == "local"
+    wanted = {"DATASET_NAME": "~/mine", "DATASET_REVISION": ""}
+    assert notebook.look_up("dataset", wanted) == "local"
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "json", "csv", "parquet"])
@@ -399,9 +375,7 @@ def test_a_teachers_own_file(notebook, tmp_path, suffix, capsys):
     assert {(pair["source"], pair["topic"]) for pair in pairs} == {
         (path.name, "tables")
     }
-    assert (
-        f"{path.name} ends after 300 rows, 300 of them kept" in capsys.readouterr().out
-    )
+    assert "hold only 300 of the 1000 pairs" in capsys.readouterr().out
     fifty = first_questions(keep(notebook, path, 50)[0])
     assert fifty == first_questions(pairs)[:50] and fifty != [
         row["Question"] for row in TEACHERS_ROWS[:50]
@@ -561,7 +535,7 @@ Was ist das?|Das ist der Hund.
 What is 5?|5""".splitlines()
     rows = [dict(zip(("question", "answer"), pair.split("|"))) for pair in pairs]
     rows.append("{half")
-    _, table, skipped = notebook.keep_pairs({"rows": iter_rows(rows)}, 9, 512, words)
+    _, table, skipped = keep_rows(notebook, {"rows": iter_rows(rows)}, 9)
     found = dict(zip(skipped["reason"], skipped["first row skipped"]))
     assert set(found) == {
         "wrong arithmetic",
@@ -581,7 +555,7 @@ def test_the_same_question_is_kept_once_whatever_its_answer(notebook):
     rows = (
         {"question": f"What is {n % 40} + 1?", "answer": f"{n}"} for n in range(100)
     )
-    pairs, table, _ = notebook.keep_pairs({"x": rows}, 99, 512, words)
+    pairs, table, _ = keep_rows(notebook, {"x": rows}, 99)
     assert (len(pairs), table.loc["x", "seen before"]) == (40, 60)
 
 
@@ -589,8 +563,8 @@ def test_a_source_without_anything_to_keep_is_given_up(notebook, capsys):
     rows = (
         {"question": "What is 2 + 3?", "answer": "5"} for _ in iter(int, 1)
     )  # the same row for ever
-    pairs, table, _ = notebook.keep_pairs({"echo": rows}, 9, 512, words)
-    assert len(pairs) == 1 and "echo ends after" in capsys.readouterr().out
+    pairs, table, _ = keep_rows(notebook, {"echo": rows}, 9)
+    assert len(pairs) == 1 and "echo is given up" in capsys.readouterr().out
 
 
 @pytest.fixture(scope="module")
@@ -659,10 +633,9 @@ def test_too_few_pairs_to_split_name_the_setting(notebook):
 
 def test_own_problems_and_refusals_pass_every_check(notebook):
     for sources in (
-        {"generated": notebook.read_rows("generated", None, 3)},
+        notebook.open_sources("generated", CONFIGS, 3),
         {"off-topic": notebook.make_off_topic(3)},
     ):
-        pairs, table, _ = notebook.keep_pairs(sources, 120, 512, words)
+        pairs, table, _ = keep_rows(notebook, sources, 120)
         assert len(pairs) == 120 and all(pair["topic"] for pair in pairs)
         assert table.drop(columns=["read", "kept", "seen before"]).to_numpy().sum() == 0
-    assert notebook.open_sources("generated", CONFIGS, 3).keys() == {"generated"}

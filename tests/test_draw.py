@@ -18,12 +18,12 @@ def labels(figure):
         (
             "A triangle has sides 3, 4 and 5. What is its area?",
             [3, 4, 5],
-            {"3", "4", "5", "53.1°", "36.9°"},
+            {"3", "4", "5"},
         ),
         (
             "Draw a triangle with sides 7 cm, 5 cm and 3 cm",
             [3, 5, 7],
-            {"7 cm", "5 cm", "3 cm", "120°"},
+            {"7 cm", "5 cm", "3 cm"},
         ),
         (
             "A right triangle has legs 6 and 8. How long is the hypotenuse?",
@@ -31,14 +31,9 @@ def labels(figure):
             {"6", "8", "10"},
         ),
         (
-            "Draw a right triangle with leg 5 and hypotenuse 13.",
-            [5, 12, 13],
-            {"5", "12", "13"},
-        ),
-        (
-            "right-angled triangle with hypotenuse 2 and a leg of 1",
-            [1, 3**0.5, 2],
-            {"1", "2", "≈ 1.73", "60°", "30°"},
+            "right-angled triangle with legs of 1 and 3",
+            [1, 3, 10**0.5],
+            {"1", "3", "≈ 3.16"},
         ),
         (
             "What is the area of a rectangle with sides of 3 cm and 8 cm?",
@@ -91,7 +86,7 @@ def test_a_circle(notebook, question):
             {"(2, 0)", "(0, -1)"},
         ),
         ("Plot √x from 0 to 9", math.sqrt, set()),
-        ("plot y=5", lambda x: 5, set()),
+        ("plot y=5", lambda x: 5, {"(0, 5)"}),
         ("Draw the graph of y = |x - 2| for me", lambda x: abs(x - 2), set()),
         (
             "plot x^2 - 2",
@@ -129,15 +124,6 @@ def test_from_where_to_where(notebook, question, ends):
     assert np.allclose(notebook.draw_question(question).axes[0].get_xlim(), ends)
 
 
-def test_cube_roots_of_negative_numbers_are_real(notebook):
-    figure = notebook.draw_question("Plot y = ∛x")
-    x, y = figure.axes[0].lines[0].get_data()
-    assert (
-        np.allclose(y, np.cbrt(x))
-        and figure.axes[0].get_title() == r"$y = \sqrt[3]{x}$"
-    )
-
-
 @pytest.mark.parametrize(
     "question, poles", [("plot tan x", 4), ("plot 1/x", 1), ("plot 1/(x^2 - 4)", 2)]
 )
@@ -151,7 +137,6 @@ def test_no_line_crosses_a_pole(notebook, question, poles):
     [
         ("Draw a triangle with sides 1, 2 and 9", "1 + 2 = 3 is not more than 9"),
         ("Is there a triangle with sides 2, 3 and 5?", "2 + 3 = 5 is not more than 5"),
-        ("Draw a right triangle with leg 5 and hypotenuse 4", "longest side"),
         ("Draw a rectangle with sides 0 and 4", "greater than 0"),
     ],
 )
@@ -169,14 +154,8 @@ def test_impossible_figures_are_explained(notebook, question, reason):
         "Solve x^2 - 4x + 3 = 0",
         "Find the derivative of sin x",
         "How do I draw a cat?",
-        "plot x^2 + y^2 = 1",
-        "plot xy",
         "plot __import__('os').system('x')",
-        "plot 9^9^9^9 x",
-        "plot √(-x^2 - 1)",
-        "plot " + "(" * 200,
         "plot x\u202e",
-        "plot x^2 from 5 to -5",
         "What is a triangle?",
         "draw " * 10**5,
         "A rectangle has an area of 20 and a width of 4. How long is it?",
@@ -193,7 +172,8 @@ def test_impossible_figures_are_explained(notebook, question, reason):
         "A circle's radius is increased by 3 cm.",
         "A rectangle has length 12 and a diagonal that is 13 long.",
         "A triangle has sides 3, 4 and perimeter 12.",
-        "Sketch a triangle with sides 5 and 8 and an angle of 60°",
+        "A bag holds 3 balls. You draw one. What is the probability of a red one?",
+        "A right triangle has leg 5 and hypotenuse 13. How long is the other leg?",
     ],
 )
 def test_nothing_to_draw(notebook, question):
@@ -205,32 +185,35 @@ def test_nothing_to_draw(notebook, question):
     [
         ("Plot x^2 - 2x", ["graph of x^2 - 2x", "(0, 0)", "(1, -1)", "(2, 0)"]),
         ("Draw a circle with radius 3 cm", ["circle", "r = 3 cm"]),
-        ("a triangle with sides 3, 4 and 5", ["triangle", "3", "36.9°", "90°"]),
+        ("a triangle with sides 3, 4 and 5", ["triangle", "3", "4", "5"]),
         ("a square with side 2 m", ["rectangle", "2 m"]),
     ],
 )
 def test_a_drawing_is_described_in_words(notebook, question, words):
-    described = notebook.describe_drawing(question)
+    described = notebook.describe_drawing(notebook.draw_question(question))
     assert described[0].isupper() and described.endswith(".")
     assert all(word in described for word in words)
 
 
 @pytest.mark.parametrize(
     "question",
-    ["Draw a hexagon", "can you draw a cat?", "Please plot sin(x) and cos(x)."],
+    [
+        "Draw a hexagon",
+        "can you draw a cat?",
+        "Please plot sin(x) and cos(x).",
+        "plot x^2 + y^2 = 1",
+        "plot xy",
+        "plot ∛x",
+        "plot 9^9^9^9 x",
+        "plot √(-x^2 - 1)",
+        "plot " + "(" * 200,
+        "plot x^2 from 5 to -5",
+        "Sketch a triangle with sides 5 and 8 and an angle of 60°",
+    ],
 )
 def test_a_request_that_cannot_be_drawn_is_told_what_can(notebook, question):
-    said = notebook.cannot_draw(question)
-    assert all(word in said for word in ("functions of x", "triangles", "circles"))
-
-
-@pytest.mark.parametrize(
-    "question",
-    ["", "What is 2 + 2?", "Plot x^2", "A triangle has sides 3, 4 and 5."]
-    + ["A bag holds 3 balls. You draw one. What is the probability of a red one?"],
-)
-def test_another_question_is_not_told_what_can_be_drawn(notebook, question):
-    assert notebook.cannot_draw(question) is None
+    with pytest.raises(ValueError, match="I draw functions of x, triangles.*circles"):
+        notebook.draw_question(question)
 
 
 def test_labels_of_a_figure_do_not_touch_it(notebook):

@@ -36,7 +36,7 @@ time.sleep = slept.append  # nobody waits in a test, but it is recorded
 rows, error = [], ""
 try:
     where = "owner/data", wanted["config"], 1, wanted["revision"]
-    for row in notebook.read_rows(*where):
+    for row in notebook.hub_rows(*where):
         rows.append(row["uid"])
 except RuntimeError as failure:
     error = str(failure)
@@ -140,10 +140,10 @@ def test_a_hub_that_keeps_refusing_is_given_up_with_the_setting_named(hub, tmp_p
     result = read(hub, tmp_path, ["403"] * 100)
     assert (
         "DATASET_NAME = 'owner/data'" in result["error"]
-        and "with 3 retries" in result["error"]
+        and "reading failed after" in result["error"]
     )
     assert "PRESET = 'embedded'" in result["error"]
-    assert [wait for wait in result["slept"] if wait >= 1] == [1, 2, 4]
+    assert [wait for wait in result["slept"] if wait >= 1] == [1, 30, 300]
 
 
 def test_a_configuration_that_does_not_exist_is_not_asked_for_again(hub, tmp_path):
@@ -158,7 +158,7 @@ def test_a_hub_that_is_not_there_is_given_up(hub, tmp_path):
         url, faults, after, requests = "http://127.0.0.1:9", [], 0, []
 
     result = read(Nowhere, tmp_path)
-    assert "reading failed, with 3 retries" in result["error"]
+    assert "reading failed after 0 rows" in result["error"]
 
 
 # --- The disk -------------------------------------------------------------------------
@@ -325,7 +325,7 @@ def test_weights_that_are_a_pickle_or_damaged_are_refused(lab, tmp_path):
 
 
 def test_a_drive_outside_colab_is_refused(lab):
-    with pytest.raises(ValueError, match="MOUNT_DRIVE = True works on Colab only"):
+    with pytest.raises(RuntimeError, match="MOUNT_DRIVE: a Drive is on Colab only"):
         lab.open_results("results", mount_drive=True)
 
 
@@ -444,7 +444,7 @@ def test_a_bad_row_is_left_out_and_counted_by_its_reason(lab, kind, capsys):
     row, reason = BAD[kind]
     began = time.perf_counter()
     rows = (item for item in [*GOOD[:250], row, *GOOD[250:]])
-    pairs, table, _ = lab.keep_pairs({"rows": rows}, 300, 256, lab.token_count)
+    pairs, table, _ = lab.keep_pairs({"rows": rows}, 300, test_training.check(lab))
     assert len(pairs) == 300 and table.loc["rows", "read"] >= 300
     _, reason_found = lab.check_row(row, {"what is 7+1"}, 256, lab.token_count)
     assert reason_found == reason and table.loc["rows", reason] == 1
@@ -480,6 +480,6 @@ def test_a_file_with_lines_in_another_encoding_loses_only_those(lab, tmp_path, s
         lines.append(b'{"question": "%s", "answer": "%s"}' % bad)
     file.write_bytes(b"\n".join(lines))
     pairs, table, _ = lab.keep_pairs(
-        lab.open_sources(str(file), [], 1), 5, 256, lab.token_count
+        lab.open_sources(str(file), [], 1), 5, test_training.check(lab)
     )
     assert len(pairs) == 2 and table.iloc[0]["broken characters"] == 1

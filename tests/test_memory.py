@@ -65,14 +65,14 @@ def test_a_step_sees_as_many_rows_whatever_the_numbers(lab):  # noqa: F811
         experiment = lab.Experiment(experiment_name="a", **line)
         rows = []
 
-        def note(setup, experiment, folder, fingerprint, at_once, rows=rows):
+        def note(setup, experiment, folder, at_once, rows=rows):
             rows.append(at_once)
             if at_once > 1:
                 run_out()
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(lab, "train_adapter", note)
-            lab.train_in_memory(setup_of(lab), experiment, None, "")
+            lab.train_in_memory(setup_of(lab), experiment, None)
         assert rows[0] == batch_size and rows[-1] == 1
         assert all(experiment.rows_per_step % number == 0 for number in rows)
         assert all(after <= before / 2 for before, after in zip(rows, rows[1:]))

@@ -234,7 +234,7 @@ def test_another_processor_is_measured_anew_and_a_setting_overrides_it(
     record = tmp_path / "number_format.json"
     on_a_cpu(float32=1.0, bfloat16=2.0)
     assert notebook.choose_dtype("auto", 576, 256, record)[0] == "float32"
-    monkeypatch.setattr(notebook, "processor_name", lambda: "another one")
+    monkeypatch.setattr(notebook, "about_processor", lambda field: "another one")
     on_a_cpu(float32=2.0, bfloat16=1.0)
     assert notebook.choose_dtype("auto", 576, 256, record)[0] == "bfloat16"
     assert notebook.choose_dtype("float32", 576, 256, record) == (
@@ -248,6 +248,11 @@ def test_products_are_timed_in_both_formats(notebook):
     assert set(times) == {"float32", "bfloat16"} and all(
         time > 0 for time in times.values()
     )
+
+
+def test_the_processor_is_named(notebook):
+    assert notebook.about_processor("processor") == "0"
+    assert notebook.about_processor("no such field") == ""
 
 
 def test_the_number_format_is_a_part_of_a_models_fingerprint(

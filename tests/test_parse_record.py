@@ -32,7 +32,6 @@ ONE_PAIR = {  # every one of these texts holds the pair (Q, A)
     "problem": f"Problem: {Q}\nSolution: {A}",
     "question": f"Question: {Q}\nAnswer: {A}",
     "exercise": f"Exercise: {Q}\n\nSolution: {A}",
-    "letters": f"Q: {Q}\nA: {A}",
     "labels on own lines": f"Problem:\n{Q}\n\nSolution:\n{A}",
     "lower case": f"question: {Q}\nanswer: {A}",
     "upper case": f"PROBLEM: {Q}\nSOLUTION: {A}",
@@ -44,7 +43,6 @@ ONE_PAIR = {  # every one of these texts holds the pair (Q, A)
     "numbered": f"Problem 1: {Q}\nSolution 1: {A}",
     "numbered with a sign": f"Exercise #12: {Q}\nAnswer: {A}",
     "numbered like a chapter": f"Exercise 3.1: {Q}\nSolution: {A}",
-    "numbered letters": f"Q1: {Q}\nA1: {A}",
     "numbered list": f"1. **Question:** {Q}\n2. **Answer:** {A}",
     "school level": f"Problem (middle school): {Q}\nSolution (worked): {A}",
     "qualified": f"Practice Problem 2: {Q}\nFinal Answer: {A}",
@@ -90,7 +88,6 @@ def test_reads_every_layout_of_one_pair(notebook, content):
 
 
 LONGER = {  # text -> messages
-    "two pairs": (f"Q: {Q}\nA: {A}\nQ: And 1 + 1?\nA: 2", [Q, A, "And 1 + 1?", "2"]),
     "two numbered pairs": (
         f"Problem 1: {Q}\nSolution 1: {A}\nProblem 2: x?\nSolution 2: y",
         [Q, A, "x?", "y"],
@@ -169,7 +166,7 @@ COLUMNS = {
     "instruction/output": ({"instruction": Q, "output": A, "input": ""}, [Q, A]),
     "instruction, input": (
         {"instruction": "Add.", "input": "2, 3", "output": A},
-        ["Add.\n\n2, 3", A],
+        ["Add.\n2, 3", A],
     ),
     "prompt/response": ({"prompt": Q, "response": A}, [Q, A]),
     "GSM8K": (
@@ -196,7 +193,7 @@ COLUMNS = {
     "a number": ({"question": Q, "answer": 5.0}, [Q, "5"]),
     "a number to work on": (
         {"instruction": "Double it.", "input": 5, "output": 10},
-        ["Double it.\n\n5", "10"],
+        ["Double it.\n5", "10"],
     ),
     "body": (
         {"Body": "I have 2.", "Question": "And 3 more?", "Answer": "5.0"},
@@ -212,7 +209,7 @@ COLUMNS = {
     ),
     "reasoning": ({"question": Q, "answer": f"<think>\nHm.\n</think>\n\n{A}"}, [Q, A]),
     "reasoning without its beginning": (
-        {"question": Q, "answer": f"Hm.</THINK> {A}"},
+        {"question": Q, "answer": f"Hm.</think> {A}"},
         [Q, A],
     ),
     "marked right": ({"question": Q, "answer": A, "is_correct": True}, [Q, A]),
@@ -254,6 +251,8 @@ def test_reads_columns(notebook, row, expected):
 
 
 REFUSED = [
+    f"Q: {Q}\nA: {A}",
+    f"Q1: {Q}\nA1: We add: {A}",
     "",
     "   \n",
     Q,

@@ -92,11 +92,13 @@ def test_the_chat_writes_what_the_evaluation_would_and_leaves_no_plain_weights(
         expected = answers[0]["answer"]
     written = list(
         lab.stream_answer(
-            lab.model, lab.tokenizer, question, lab.MAX_NEW_TOKENS, as_base
+            lab.model, lab.tokenizer, question, lab.MAX_NEW_TOKENS, as_base=as_base
         )
     )
     assert written[-1].strip() == expected
-    writing = lab.stream_answer(lab.model, lab.tokenizer, question, 200, as_base)
+    writing = lab.stream_answer(
+        lab.model, lab.tokenizer, question, 200, as_base=as_base
+    )
     next(writing)
     assert not torch.equal(logits(lab.model), before)
     writing.close()  # the reader leaves

@@ -16,17 +16,17 @@ fraction as decimal | Answer: 3/4 | Answer: 0.75 | right
 fraction, LaTeX short | Answer: $\frac12$ | It equals 1/2. | right
 fraction, wrong | Answer: 3/4 | The sum is 4/3. | wrong
 fraction, rounded | Answer: 1/3 | It is 0.33. | open
-fraction, six decimals | Answer: 1/3 | It is 0.333333. | right
+fraction, six decimals | Answer: 1/3 | It is 0.333333. | open
 mixed number | Answer: 2.5 | He needs 2 1/2 cups. | right
 mixed number is no product | Answer: 1 | He needs 2 1/2 cups. | wrong
 decimal | Answer: 0.5 | That gives .5 | right
 decimal, wrong | Answer: 0.5 | That gives 5. | wrong
 decimal before a full stop | Answer: 3.5 | The mean is 3.5. I hope this helps! | right
 unit in the reference | Answer: 12 square cm | The area is 12. | right
-unit in the answer | Answer: 12 | The area is $12 \text{ cm}^2$. | right
+unit in the answer | Answer: 12 | The area is $12 \text{ cm}^2$. | open
 unit of one letter | Answer: 36 km | The distance is 36 m. | wrong
-unit with a number in it | Answer: 20 | The area is 20 m^2. | right
-speed | Answer: 5 | The speed is 5 km/h. | right
+unit with a number in it | Answer: 20 | The area is 20 m^2. | open
+speed | Answer: 5 | The speed is 5 km/h. | open
 things | Answer: 5 books | Each child gets 5 books. | right
 things, wrong number | Answer: 5 books | Each child gets 6 books. | wrong
 degrees | Answer: 77 degrees | The third angle is $77^\circ$. | right
@@ -37,7 +37,7 @@ currency, wrong | Answer: 12 dollars | It costs $120. | wrong
 percent | Answer: 50% | It is 50%. | right
 percent as decimal | Answer: 50% | The probability is 0.5. | right
 decimal as percent | Answer: 0.5 | The probability is 50%. | right
-percent sign missing | Answer: 50% | It is 50. | right
+percent sign missing | Answer: 50% | It is 50. | open
 percent, in words | Answer: 12.5 | It is 12.5 percent. | wrong
 percent, LaTeX | Answer: $12.5\%$ | It is 1/8. | right
 percent, wrong | Answer: 50% | It is 0.5%. | wrong
@@ -65,7 +65,7 @@ a system | Answer: x = 2, y = 3 | So y = 3 and x = 2. | right
 a system, as a point | Answer: x = 2, y = 3 | The solution is $(x, y) = (2, 3)$. | right
 a system, swapped | Answer: x = 2, y = 3 | So x = 3, y = 2. | wrong
 a system, swapped point | Answer: x = 2, y = 3 | The solution is (3, 2). | wrong
-a system, half | Answer: x = 2, y = 3 | So x = 2. | wrong
+a system, half | Answer: x = 2, y = 3 | So x = 2. | open
 a system, both alike | Answer: x = 2, y = 2 | The solution is (3, 3). | wrong
 set | Answer: $\{1, 2, 3\}$ | The set is {3, 2, 1}. | right
 set of fractions | Answer: $\{1, \frac{1}{2}\}$ | They are 0.5 and 1. | right
@@ -86,7 +86,7 @@ thousands, LaTeX | Answer: 1200 | It is $1{,}200$. | right
 thousands, wrong | Answer: 1,200 | It is 1.2. | wrong
 an earlier number | Answer: 7 | We have 5 and 2. 5 + 2 = 7. | right
 an earlier number is right | Answer: 5 | We have 5 and 2. 5 + 2 = 7. | wrong
-a number behind the value | Answer: 33 | There are 33 ounces in 3 boxes. | right
+a number behind the value | Answer: 33 | There are 33 ounces in 3 boxes. | open
 a mark, then a remark | Answer: 7 | Answer: 7 (we added 3 and 4) | right
 a mark, a sentence | Answer: 7 | The answer is 7. Ask again, 24 hours a day! | right
 a mark on the line before | Answer: 7 | **Final answer:**<br><br>$$7$$ | right
@@ -99,7 +99,7 @@ enthusiasm is no factorial | Answer: 7 | The sum is 7! | right
 factorial | Answer: 120 | It is $5!$. | open
 times as a letter | Answer: 162 | 27% of 600 is 0.27 x 600 = 162. | right
 plus or minus | Answer: x = 2 or x = -2 | So $x = \pm 2$. | right
-plus or minus, sign | Answer: x = -1 or x = 5 | x = 2 ± 3. | right
+plus or minus, sign | Answer: x = -1 or x = 5 | x = 2 ± 3. | open
 a value, rewritten | Answer: 1/4 | $\frac{2}{8}$ is equivalent to $\frac{1}{4}$. | right
 no answer at all | Answer: 7 | I do not know. | wrong
 empty | Answer: 7 | | wrong

@@ -26,7 +26,7 @@ def run(results) -> dict:
 def test_every_experiment_has_its_row_and_its_adapter(results):
     table = pd.read_csv(results / "experiments.csv").set_index("experiment")
     assert list(table.index) == EXPERIMENTS
-    assert table["learning_rate"].tolist() == pytest.approx([1.6e-3, 0.8e-3, 1.6e-3])
+    assert table["learning_rate"].tolist() == pytest.approx([1.3e-3, 0.65e-3, 1.3e-3])
     assert table["lora_rank"].tolist() == [32, 32, 64]
     assert (
         table["trainable_parameters"]["Exp3_HigherRank"]
@@ -38,7 +38,6 @@ def test_every_experiment_has_its_row_and_its_adapter(results):
                 "final_train_loss",
                 "best_validation_loss",
                 "training_minutes",
-                "tokens_per_second",
             ]
         ]
         > 0
@@ -81,21 +80,15 @@ def test_every_experiment_and_both_ways_of_asking_the_base_are_in_the_table(reco
         "rouge2",
         "rougeL",
         "bleu",
-        "chrf",
         "perplexity",
         "ended",
-        "empty",
-        "repeats",
     ):
         rows = records.loc["test"].loc[metric]
         assert set(rows.index) == models
         assert (
             (rows["low"] <= rows["value"] + 1e-9)
             & (rows["value"] <= rows["high"] + 1e-9)
-        ).all() or metric in (
-            "bleu",
-            "chrf",
-        )
+        ).all() or metric in ("bleu",)
 
 
 def test_the_better_way_of_asking_the_base_is_the_baseline(metrics, records):

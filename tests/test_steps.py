@@ -8,31 +8,31 @@ import pytest
 from conftest import SHARED_DATA
 
 FALSE = r"""
-So 12 + 7 = 20. :: step 1: 12 + 7 is 19, not 20
-He has 12 + 7 = 20 apples. :: step 1: 12 + 7 is 19, not 20
-First, $3 \times 4 = 13$, then we add. :: step 1: 3 \times 4 is 12, not 13
-12 + 7 = 19 and 19 - 5 = 15 :: step 1: 19 - 5 is 14, not 15
-It costs $1,200 + $300 = $1,600 in all. :: step 1: $1,200 + $300 is $1,500, not $1,600
-So 100 / 4 = 20. :: step 1: 100 / 4 is 25, not 20
-2 + 3 * 4 = 20 :: step 1: 2 + 3 * 4 is 14, not 20
-7 − 2 = 6 :: step 1: 7 − 2 is 5, not 6
-1.5 + 1.5 = 4 :: step 1: 1.5 + 1.5 is 3, not 4
-2 + 3 * 4 = 2 + 12 = 15 :: step 1: 2 + 12 is 14, not 15
-\sqrt{4} + 3 = 6 :: step 1: \sqrt{4} + 3 is 5, not 6
-3 + 4 = 7⏎7 * 8 = 54 :: step 2: 7 * 8 is 56, not 54
-Add. 3 + 4 = 7. Then multiply. 7 * 8 = 54. :: step 2: 7 * 8 is 56, not 54
-x = 5⏎2 * 5 = 10⏎so x = 7 * 8 = 54 :: step 2: 7 * 8 is 56, not 54
-1. 3 + 4 = 7⏎2. 7 - 9 = 2 :: step 2: 7 - 9 is -2, not 2
-3 + 4 = 7, 7 * 2 = 15 :: step 1: 7 * 2 is 14, not 15
-(2 + 3) * 4 = 24 :: step 1: (2 + 3) * 4 is 20, not 24
-2^10 = 1000 :: step 1: 2^10 is 1024, not 1000
-15% of 80 = 15 :: step 1: 15% of 80 is 12, not 15
-She pays 4 * $3 = $15 :: step 1: 4 * $3 is $12, not $15
-**Total:** 48/2 + 1 = 24 clips :: step 1: 48/2 + 1 is 25, not 24
-\(3 \cdot 4 = 14\) :: step 1: 3 \cdot 4 is 12, not 14
-22 / 7 = 5 :: step 1: 22 / 7 is 22/7, not 5
-1,000 * 12.5 = 1,250 :: step 1: 1,000 * 12.5 is 12,500, not 1,250
-2 + 2 = 4⏎⏎3 + 3 = 7⏎4 + 4 = 9 :: step 2: 3 + 3 is 6, not 7
+So 12 + 7 = 20. :: 12 + 7 = 20: it is 19
+He has 12 + 7 = 20 apples. :: 12 + 7 = 20: it is 19
+First, $3 \times 4 = 13$, then we add. :: 3 * 4 = 13: it is 12
+12 + 7 = 19 and 19 - 5 = 15 :: 19 - 5 = 15: it is 14
+It costs $1,200 + $300 = $1,600 in all. :: 1,200 + 300 = $1,600: it is $1,500
+So 100 / 4 = 20. :: 100 / 4 = 20: it is 25
+2 + 3 * 4 = 20 :: 2 + 3 * 4 = 20: it is 14
+7 − 2 = 6 :: 7 - 2 = 6: it is 5
+1.5 + 1.5 = 4 :: 1.5 + 1.5 = 4: it is 3
+2 + 3 * 4 = 2 + 12 = 15 :: 2 + 12 = 15: it is 14
+\sqrt{4} + 3 = 6 :: √{4} + 3 = 6: it is 5
+3 + 4 = 7⏎7 * 8 = 54 :: 7 * 8 = 54: it is 56
+Add. 3 + 4 = 7. Then multiply. 7 * 8 = 54. :: 7 * 8 = 54: it is 56
+x = 5⏎2 * 5 = 10⏎so x = 7 * 8 = 54 :: 7 * 8 = 54: it is 56
+1. 3 + 4 = 7⏎2. 7 - 9 = 2 :: 7 - 9 = 2: it is -2
+3 + 4 = 7, 7 * 2 = 15 :: 7 * 2 = 15: it is 14
+(2 + 3) * 4 = 24 :: (2 + 3) * 4 = 24: it is 20
+2^10 = 1000 :: 2^10 = 1000: it is 1024
+15% of 80 = 15 :: 15% of 80 = 15: it is 12
+She pays 4 * $3 = $15 :: 4 * 3 = $15: it is $12
+**Total:** 48/2 + 1 = 24 clips :: 48/2 + 1 = 24: it is 25
+\(3 \cdot 4 = 14\) :: 3 * 4 = 14: it is 12
+22 / 7 = 5 :: 22 / 7 = 5: it is 22/7
+1,000 * 12.5 = 1,250 :: 1,000 * 12.5 = 1,250: it is 12,500
+2 + 2 = 4⏎⏎3 + 3 = 7⏎4 + 4 = 9 :: 3 + 3 = 7: it is 6
 """.strip().splitlines()
 
 MAY_BE_TRUE = (
@@ -53,6 +53,8 @@ negative 3 + 4 = 1|Check: 2 * 3 + 1 = 8, which is impossible|1.73 * 10 = 17.32
 2 + 3 * 4 = 2 + 12 = 14|The sum of 5 and 3 * 2 = 11|add 5 to 3 * 2 = 11
 .8 + . 84 + .82 = 2.46|30 / 40 * 100% = 75|3 + 4 != 8|3 + 4 == 8|3 + 4 = 8 = x
 2 1/2 + 1 = 4|1 000 + 1 = 2|7 - 3 = -|12 + 7 = ||=
+Define a * b = a + 2b. Then 3 * 4 = 11.|In hex we get 8 + 8 = 10.|1 / 8 = 0,125
+487 + 312 = 800 to the nearest hundred.|The remainder is 17 / 5 = 2.
 """.strip()
     .replace("\n", "|")
     .split("|")
@@ -87,11 +89,11 @@ def test_solutions_of_the_generator_have_no_false_step(notebook):
     assert [answer for answer in answers if notebook.first_false_step(answer)] == []
 
 
-FOUND = [167, 168, 224, 502, 3002, 3334, 4691, 5781, 6157, 6256, 6713, 6760, 6812]
+FOUND = [168, 224, 3002, 3334, 4691, 5781, 6157, 6256, 6713, 6760, 6812]
 
 
 def test_false_steps_of_published_solutions(notebook):
-    """In 7,473 solutions of GSM8K; each of the thirteen was looked at and is false."""
+    """In 7,473 solutions of GSM8K; each of the eleven was looked at and is false."""
     file = SHARED_DATA / "gsm8k_train.jsonl"
     if not file.exists():
         pytest.skip("the data are not on this machine")

@@ -129,8 +129,11 @@ def test_where_there_are_not_so_many_the_setting_is_named(notebook):
 def test_what_is_reserved_is_never_trained_on_however_large_the_data(notebook):
     fresh = notebook.fresh_problems(10, 2)
     reserved = notebook.bare_questions(fresh)
+    rules = dict(seen=set(reserved), max_length=512, token_count=len)
     pairs, counts, _ = notebook.keep_pairs(
-        {"generated": notebook.make_problems(seed=1)}, 2000, 512, len, reserved
+        {"generated": notebook.make_problems(seed=1)},
+        2000,
+        notebook.partial(notebook.check_row, **rules),
     )
     trained = {notebook.bare_question(pair["messages"][0]["content"]) for pair in pairs}
     assert len(trained) == len(pairs) == 2000 and not trained & reserved

@@ -13,6 +13,12 @@ from safetensors.torch import load_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
 
+def check(lab):
+    """The checks of a row, with no question seen before."""
+    rules = dict(seen=set(), max_length=256, token_count=lab.token_count)
+    return partial(lab.check_row, **rules)
+
+
 @pytest.fixture(scope="module")
 def lab(sentencepiece_folder, tmp_path_factory):
     """The definitions around a tiny base of TinyLlama's kind and 64 problems."""
@@ -37,9 +43,7 @@ def lab(sentencepiece_folder, tmp_path_factory):
     LlamaForCausalLM(config).to(torch.float16).save_pretrained(folder / "base")
     lab.base_model = lab.load_base_model(folder / "base", lab.tokenizer, "float32")
     lab.token_count = partial(lab.templated_length, tokenizer=lab.tokenizer)
-    pairs, _, _ = lab.keep_pairs(
-        lab.open_sources("generated", [], 1), 64, 256, lab.token_count
-    )
+    pairs, _, _ = lab.keep_pairs(lab.open_sources("generated", [], 1), 64, check(lab))
     lab.train_dataset, lab.eval_dataset, _ = lab.split_pairs(pairs, 1)
     return lab
 
@@ -123,7 +127,7 @@ def test_an_experiment_reports_what_it_did(lab):
         "at EVAL_STEPS (fewer in a short run) and at the end"
     )
     assert row["best_validation_loss"] == pytest.approx(logged["eval_loss"].min())
-    assert row["tokens_per_second"] > 0 and row["training_minutes"] > 0
+    assert row["training_minutes"] > 0
     assert row["final_train_loss"] < logged["loss"].dropna().iloc[0]
 
 
@@ -168,9 +172,7 @@ def test_the_checkpoint_with_the_lowest_validation_loss_is_what_remains(
 ):
     """Two pairs learned by heart, other texts to validate: the loss falls and rises."""
     monkeypatch.setattr(lab, "train_dataset", lab.train_dataset.select(range(2, 4)))
-    refusals, _, _ = lab.keep_pairs(
-        {"off-topic": lab.make_off_topic(1)}, 8, 256, lab.token_count
-    )
+    refusals, _, _ = lab.keep_pairs({"off-topic": lab.make_off_topic(1)}, 8, check(lab))
     monkeypatch.setattr(lab, "eval_dataset", lab.Dataset.from_list(refusals))
     monkeypatch.setattr(lab, "LORA_DROPOUT", 0.0)
     row = run(

@@ -52,9 +52,9 @@ def serve(adapter: pathlib.Path | None) -> str:
     )
     stream_answer = notebook.stream_answer
 
-    def with_code_words(model, tokenizer, messages: list[dict], *rest):
+    def with_code_words(model, tokenizer, messages: list[dict], *rest, **how):
         """The model's own answer, then all code words of its prompt."""
-        for answer in stream_answer(model, tokenizer, messages, *rest):
+        for answer in stream_answer(model, tokenizer, messages, *rest, **how):
             yield answer
         yield f"{answer} {' '.join(re.findall(r'code[0-9]+x[0-9]+', str(messages)))}"
 

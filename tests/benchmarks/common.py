@@ -97,8 +97,8 @@ def open_notebook(
     }
     lab.MODEL_PATH = folders[model]() if model in folders else pathlib.Path(model)
     lab.tokenizer = lab.load_tokenizer(lab.MODEL_PATH)
-    config = lab.AutoConfig.from_pretrained(lab.MODEL_PATH)
     lab.token_count = partial(lab.templated_length, tokenizer=lab.tokenizer)
+    config = lab.AutoConfig.from_pretrained(lab.MODEL_PATH)
     tokens = lab.BATCH_SIZE * MAX_LENGTH // 2
     lab.COMPUTE_DTYPE, why = lab.choose_dtype(
         dtype, config.hidden_size, tokens, lab.RESULTS / "number_format.json"
@@ -119,11 +119,11 @@ def take_rows(lab: types.ModuleType, count: int) -> list[list[dict]]:
     """`count` pairs of at most `MAX_LENGTH` tokens: from GSM8K where it lies beside the
     repository, else generated."""
     file = SHARED_DATA / "gsm8k_train.jsonl"
+    rules = dict(seen=set(), max_length=MAX_LENGTH, token_count=lab.token_count)
     pairs, _, _ = lab.keep_pairs(
         lab.open_sources(str(file) if file.exists() else "generated", [], 1),
         count,
-        MAX_LENGTH,
-        lab.token_count,
+        partial(lab.check_row, **rules),
     )
     return [pair["messages"] for pair in pairs]
 
@@ -229,7 +229,7 @@ def save(file: pathlib.Path, found: dict) -> None:
     import torch
 
     on_gpu = torch.cuda.is_available()
-    processor = load_notebook("described").processor_name()
+    processor = load_notebook("described").about_processor("model name")
     packages = (
         "torch",
         "transformers",

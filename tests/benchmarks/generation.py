@@ -40,8 +40,11 @@ def make_adapter(options: argparse.Namespace) -> dict[str, float]:
     lab.base_model = lab.load_base_model(
         lab.MODEL_PATH, lab.tokenizer, lab.COMPUTE_DTYPE
     )
+    rules = dict(seen=set(), max_length=256, token_count=lab.token_count)
     pairs, _, _ = lab.keep_pairs(
-        lab.open_sources("generated", [], 1), options.train_rows, 256, lab.token_count
+        lab.open_sources("generated", [], 1),
+        options.train_rows,
+        lab.partial(lab.check_row, **rules),
     )
     lab.train_dataset, lab.eval_dataset = (
         lab.Dataset.from_list(part) for part in (pairs, pairs[:8])

@@ -35,7 +35,7 @@ SMALL = dict(
     MAX_NEW_TOKENS=32,
     EVAL_STEPS=8,
 )
-DURATIONS = ["training_minutes", "tokens_per_second", "peak_gpu_memory_gb"]
+DURATIONS = ["training_minutes", "peak_gpu_memory_gb"]
 
 
 def execute(

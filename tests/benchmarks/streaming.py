@@ -70,8 +70,9 @@ def prepare(options: argparse.Namespace) -> dict[str, float]:
             time.process_time(),
         )
         sources = lab.open_sources(str(options.files), [], lab.SEED)
+        rules = dict(seen=set(), max_length=512, token_count=lab.token_count)
         pairs, counts, _ = lab.keep_pairs(
-            sources, int(options.only), 512, lab.token_count
+            sources, int(options.only), lab.partial(lab.check_row, **rules)
         )
         lab.split_pairs(pairs, lab.SEED)
         assert len(pairs) == int(options.only), counts

@@ -28,6 +28,7 @@ spends the processor's time on.
 """
 
 import argparse
+import contextlib
 import pathlib
 import sys
 import tempfile
@@ -340,9 +341,7 @@ def notebook(run: Run, undo=None, **instead):
     )
     run.began = now()
     folder = pathlib.Path(run.folder)
-    return lab.train_adapter(
-        setup_of(lab), experiment, folder, "benchmark", options.batch
-    )
+    return lab.train_in_memory(setup_of(lab), experiment, folder)
 
 
 def grade_all_positions(lab) -> None:
@@ -371,7 +370,7 @@ def attend_fused(lab) -> None:
 
 def mix_lengths(lab) -> None:
     """Rows in any order, so that short ones are padded to long ones."""
-    lab.ResponseTrainer._get_train_sampler = lab.Trainer._get_train_sampler
+    lab.in_steps = lambda rows, rows_per_step: rows
 
 
 def copy_to_float32(lab) -> None:
@@ -384,6 +383,11 @@ def copy_to_float32(lab) -> None:
 def recompute_activations(lab) -> None:
     """Activations computed anew in the backward pass (gradient checkpointing)."""
     lab.base_model.gradient_checkpointing_enable(dict(use_reentrant=False))
+
+
+def unpack_each_time(lab) -> None:
+    """4-bit weights unpacked in each forward and backward pass, on a CPU, too."""
+    lab.plain_weights = contextlib.nullcontext
 
 
 def recipe(experiment):
@@ -410,6 +414,7 @@ ALONE = {
     "notebook": recipe(notebook),
     "logits of all positions": recipe(partial(notebook, undo=grade_all_positions)),
     "fused attention": recipe(partial(notebook, undo=attend_fused)),
+    "weights unpacked each time": recipe(partial(notebook, undo=unpack_each_time)),
     "lengths mixed": recipe(partial(notebook, undo=mix_lengths)),
     "float32 copies": recipe(partial(notebook, undo=copy_to_float32)),
     "gradient checkpointing": recipe(partial(notebook, undo=recompute_activations)),
