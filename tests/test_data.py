@@ -9,7 +9,7 @@ import textwrap
 
 import pandas as pd
 import pytest
-from conftest import SHARED_DATA
+from conftest import NOTEBOOK, SHARED_DATA
 
 QA, TEXTBOOK, TALK = CONFIGS = [
     f"UltraData-Math-L3-{name}-Synthetic"
@@ -639,3 +639,22 @@ def test_own_problems_and_refusals_pass_every_check(notebook):
         pairs, table, _ = keep_rows(notebook, sources, 120)
         assert len(pairs) == 120 and all(pair["topic"] for pair in pairs)
         assert table.drop(columns=["read", "kept", "seen before"]).to_numpy().sum() == 0
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_own_problems_are_mixed_into_another_dataset(notebook, tmp_path, share):
+    """The notebook's cell itself, on a teacher's file of 40 pairs."""
+    file = tmp_path / "sums.csv"
+    rows = [(f"What is {n} + 1?", f"{n} + 1 = {n + 1}") for n in range(500, 540)]
+    pd.DataFrame(rows, columns=["question", "answer"]).to_csv(file, index=False)
+    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+    (source,) = ("".join(cell["source"]) for cell in cells if cell["id"] == "load-10")
+    settings = dict(DATASET_NAME=str(file), DATASET_CONFIGS=[], DATASET_SIZE=100)
+    settings |= dict(GENERATED_SHARE=share, OFF_TOPIC_SHARE=0.2, ENGLISH_ONLY=False)
+    ready = dict(PINNED={"dataset": None}, reserved=set(), token_count=words)
+    cell = vars(notebook) | settings | ready
+    exec(compile(source, "load-10", "exec"), cell)
+    assert (len(cell["pairs"]), len(cell["problems"])) == (40, round(40 * share))
+    assert len(cell["refusals"]) == 10
+    sizes = [len(cell[f"{part}_dataset"]) for part in ("train", "eval", "test")]
+    assert sum(sizes) == 50 + len(cell["problems"])

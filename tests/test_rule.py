@@ -38,9 +38,9 @@ def test_every_step_is_true(notebook, worked):
     ("question", "line"),
     [
         ("Solve 3x + 7 = 25.", "Subtract 7 from both sides: 25 - 7 = 18, so 3x = 18."),
-        ("Solve $x^2 - 5x + 6 = 0$.", "The numbers are -2 and -3: -2 - 3 = -5."),
+        ("Solve $x^2 - 5x + 6 = 0$.", "We get (5 + 1) / 2 = 3 and (5 - 1) / 2 = 2."),
         ("What is 3/4 + 5/6?", "So we get 18/24 + 20/24 = 19/12."),
-        ("What is the range of 3, 9 and 5?", "The last minus the first: 9 - 3 = 6."),
+        ("What is the range of 3, 9 and 5?", "The range is 9 - 3 = 6."),
         ("Find the determinant of [[1, 2], [3, 4]]", "So ad - bc is 4 - 6 = -2."),
     ],
 )
