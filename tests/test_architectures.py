@@ -62,12 +62,6 @@ ARCHITECTURES = {
     "granitemoehybrid": GRANITE_4,
     "falcon_h1": MAMBA | dict(head_dim=16, mamba_d_ssm=128),
 }
-MINIMAX = dict(
-    layer_types=["linear_attention", "full_attention"],
-    head_dim=16,
-    num_local_experts=4,
-    num_experts_per_tok=2,
-)
 QUESTIONS = [
     "1 + 1?",
     "What is the sum of 12 and 30?",
@@ -158,12 +152,3 @@ def test_an_architecture_goes_the_whole_way(lab, tmp_path, name):
     assert nll_of_rows(lab, merged.eval()) == pytest.approx(adapted, rel=1e-3)
     with model.disable_adapter():
         assert nll_of_rows(lab, model) != pytest.approx(adapted, rel=5e-3)
-
-
-def test_a_model_with_a_cache_of_its_own_answers(lab, tmp_path):
-    """MiniMax, one question at a time, for padding changes what it answers anywhere."""
-    lab.MODEL_PATH = tmp_path / "base"
-    model = load_tiny(lab, "minimax", **MINIMAX)
-    for prompt in lab.prompts:
-        expected = lab.tokenizer.decode(written_alone(lab, model, prompt)).strip()
-        assert answers_of(lab, model, prompt)[0]["answer"] == expected

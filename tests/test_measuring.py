@@ -5,13 +5,14 @@ import json
 import math
 import random
 from itertools import islice
+from types import SimpleNamespace
 
 import datasets
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM
 
 
 @pytest.fixture(scope="module")
@@ -204,7 +205,8 @@ def test_an_answer_in_a_loop_is_cut_and_has_not_ended(notebook, tiny, tokenizer)
         generation_config = tiny.generation_config
 
         def generate(self, input_ids, max_new_tokens, **_):
-            return torch.nn.functional.pad(input_ids, (0, max_new_tokens), value=word)
+            tokens = torch.nn.functional.pad(input_ids, (0, max_new_tokens), value=word)
+            return SimpleNamespace(sequences=tokens, past_key_values=DynamicCache())
 
     for answer in notebook.generate_answers(Monotonous(), tokenizer, prompts, 200):
         assert not answer["ended"] and answer["answer_tokens"] < 40
