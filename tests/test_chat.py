@@ -734,7 +734,7 @@ def test_every_topic_of_practice_accepts_its_own_answer_and_no_other(notebook):
     for name in notebook.COMPUTABLE:
         problem = notebook.TOPICS[name](random.Random(name))
         assert notebook.judge_attempt(problem, problem[2])[0] == "✓", (name, problem)
-        wrong = "x = 987654" if name.startswith("systems") else "987654"
+        wrong = "x = 987654, y = 1" if name.startswith("systems") else "987654"
         assert notebook.judge_attempt(problem, wrong)[0] == "✗", (name, problem)
 
 

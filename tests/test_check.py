@@ -260,6 +260,19 @@ Solve dy/dx = y :: x = 0
 Let f(x) = 2x. Solve f(x) = 4 :: x = 4
 Find the limit of x as x approaches 0 from the left :: 0
 limit of |x|/x as x approaches 0 :: 1
+What is 6 * 7? :: Answer: 42. Nope, 48.
+What is 6 * 7? :: Answer: 42, now 48
+Solve 2x = 8 :: Answer: 4⏎Edit: 6
+Solve 2x = 8 :: It could be 4.
+What is 6 * 7? :: 48. My brother said the answer is 42.
+What is 12 ÷ 4 + 5? :: 12/4 = 4, 4+5 = 9. The book's answer is 8.
+What is 6 * 7? :: Answer: 42 or so
+What is 6 * 7? :: Answer: up to 42
+What is the mean of 4, 8, 6? :: The mean is 9. The median is 6.
+What is the lcm of 6 and 8? :: The GCD is 24.
+Solve 2(x + 3) = 2x + 7 :: x = 1/2. No solution is negative.
+Solve 3(x - 1) = 3x - 3 :: no solutions among all real numbers
+Solve 3(x - 1) = 3x - 3 :: It fails for all real numbers.
 """
 
 # question :: an answer that must not be contradicted: it is right, or might be meant so
@@ -361,6 +374,11 @@ Find the determinant of [[1,2],[3,4]] :: ad - bc = -2
 remainder when 17 is divided by 5 :: 17 = 3 * 5 + 2
 What's 20% of 50 in dollars? :: $10.00
 What is the area under y = x from x = 0 to x = 2? :: 2 square units
+Solve 2(x + 3) = 2x + 7 :: The equation fails for all real numbers.
+Solve 2(x + 3) = 2x + 7 :: There is no solution, for any real number.
+Solve 2x - 1 > 5 :: x > 3, so there are infinitely many solutions.
+What is 1.200 + 300? :: 1500
+Solve x^2 + 2x + 5 = 0 :: x = -1 ± 2i
 """
 
 # question :: an answer of which nothing can be said for certain

@@ -55,6 +55,9 @@ negative 3 + 4 = 1|Check: 2 * 3 + 1 = 8, which is impossible|1.73 * 10 = 17.32
 2 1/2 + 1 = 4|1 000 + 1 = 2|7 - 3 = -|12 + 7 = ||=
 Define a * b = a + 2b. Then 3 * 4 = 11.|In hex we get 8 + 8 = 10.|1 / 8 = 0,125
 487 + 312 = 800 to the nearest hundred.|The remainder is 17 / 5 = 2.
+8 + 5 = 10 carry 3|9 * 2 = 20 take away 2|10 / 8 = 1,250|1.500 + 500 = 2.000|2^3+1 = 16
+Someone says: 6 * 7 = 48. That is too big.|1 - 3 + 4 = 7|In Z_5 we have 3 + 4 = 2.
+We need 3 + 4 = 8, so there is no such number.
 """.strip()
     .replace("\n", "|")
     .split("|")
