@@ -260,7 +260,7 @@ def workers():
 def all_ended() -> bool:
     """Whether nobody writes; a thread whose work is done takes a moment to end."""
     for thread in workers():
-        thread.join(2)
+        thread.join(30)
     return workers() == []
 
 
