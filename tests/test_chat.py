@@ -1,5 +1,6 @@
 """The chat: formulas, hostile text, streaming, replies, practice, the line."""
 
+import contextlib
 import importlib.resources
 import itertools
 import json
@@ -883,8 +884,15 @@ def test_a_chat_is_closed_before_its_model_is_used_for_something_else(notebook, 
         torch.nn.Identity()
     )  # as before each training and each evaluation
     assert all_ended()
-    with pytest.raises(OSError):
-        urllib.request.urlopen(url)
+
+    def is_closed() -> bool:
+        """Whether nobody answers at the page's address."""
+        with contextlib.suppress(OSError):
+            urllib.request.urlopen(url, timeout=2).close()
+            return False
+        return True
+
+    wait_for(is_closed)
 
 
 def test_pages_that_were_left_are_forgotten_before_they_fill_the_memory(
