@@ -16,7 +16,7 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import common  # noqa: E402
 from conftest import load_notebook  # noqa: E402
-from off_topic import prepare  # noqa: E402
+from off_topic import answer_set, prepare  # noqa: E402
 from test_training import run as run_experiment  # noqa: E402
 
 HELD_BACK = 100  # rows of DATA
@@ -28,7 +28,7 @@ def train_and_answer(data: pathlib.Path, share: float, pairs: int) -> tuple:
     settings = load_notebook("shipped").SHIPPED | dict(
         DATASET_NAME=str(data),
         DATASET_CONFIGS=[],
-        DATASET_SIZE=10 * HELD_BACK * 3 // 2,
+        DATASET_SIZE=15 * HELD_BACK,  # a tenth of them is for the test
         GENERATED_SHARE=share,
         FRESH_PER_TOPIC=5,
         SHARE_LINK=False,
@@ -45,17 +45,7 @@ def train_and_answer(data: pathlib.Path, share: float, pairs: int) -> tuple:
         adapter = lab.RESULTS / row["adapter"]
         tutor = lab.PeftModel.from_pretrained(lab.base_model, adapter).eval()
         lab.held_out["held back"] = dict(dataset=held_back, calculator=True)
-        rows = {
-            name: lab.evaluate_dialogues(
-                tutor,
-                **lab.held_out[name],
-                tokenizer=lab.tokenizer,
-                max_new_tokens=lab.MAX_NEW_TOKENS,
-                cache=lab.RESULTS / "answers",
-            )
-            for name in SETS
-        }
-    return lab, rows
+        return lab, {name: answer_set(lab, tutor, name) for name in SETS}
 
 
 def main() -> None:

@@ -53,6 +53,17 @@ def prepare(settings: dict, folder: str):
     return notebook
 
 
+def answer_set(notebook, tutor, name: str) -> pd.DataFrame:
+    """The tutor's answers to a set of held-out questions, with their measures."""
+    return notebook.evaluate_dialogues(
+        tutor,
+        **notebook.held_out[name],
+        tokenizer=notebook.tokenizer,
+        max_new_tokens=notebook.MAX_NEW_TOKENS,
+        cache=notebook.RESULTS / "answers",
+    )
+
+
 def main() -> None:
     """Train without refusals, answer the same questions, compare."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -90,13 +101,7 @@ def main() -> None:
         for name in SETS:
             chosen = predictions["set"].eq(name) & predictions["model"].eq(best.name)
             before = predictions[chosen].reset_index(drop=True)
-            without = notebook.evaluate_dialogues(
-                tutor,
-                **notebook.held_out[name],
-                tokenizer=notebook.tokenizer,
-                max_new_tokens=notebook.MAX_NEW_TOKENS,
-                cache=notebook.RESULTS / "answers",
-            )
+            without = answer_set(notebook, tutor, name)
             assert without["question"].tolist() == before["question"].tolist(), (
                 "the questions must be the run's own"
             )
